@@ -1,0 +1,1 @@
+//! The context of a web request, for bemi: a tower layer and axum extractors.

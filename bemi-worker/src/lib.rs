@@ -1,0 +1,1 @@
+//! Stores every row change of a PostgreSQL database, with its context, exactly once.

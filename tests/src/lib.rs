@@ -1,0 +1,1 @@
+//! Throwaway PostgreSQL clusters, and the tests that run the whole family against them.
