@@ -1,0 +1,98 @@
+//! The functions that change rows although a SELECT calls them.
+
+use super::lexer::{Kind, Lexer};
+use super::name::Name;
+
+/// The names of functions that change rows, so that `SELECT transfer(1, 2)` counts as a write.
+///
+/// SQL text does not say what a function does, so a plain `SELECT` is taken for a read unless it calls one
+/// of these. A name registered without a schema matches a call in any schema; one registered with a schema
+/// also matches an unqualified call, because the search path may lead there. Case counts only in quotes.
+/// What is not seen: operators, casts, and views or other functions that call these.
+///
+/// ```
+/// use bemi_core::statement::{Statement, WriteFunctions};
+///
+/// let functions = WriteFunctions::new(["transfer", "billing.close_month"])?;
+/// assert!(Statement::classify_with("SELECT Transfer($1, $2)", &functions).writes());
+/// assert!(Statement::classify_with("SELECT billing.close_month()", &functions).writes());
+/// assert!(!Statement::classify_with("SELECT transfer FROM t", &functions).writes());
+/// # Ok::<(), bemi_core::statement::NotAFunctionName>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteFunctions {
+    functions: Vec<Function>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Function {
+    schema: Option<Box<str>>,
+    name: Box<str>,
+}
+
+/// A text that was to name a function does not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not the name of a function: write it as in SQL, `name` or `schema.name`, without arguments"
+)]
+pub struct NotAFunctionName(String);
+
+impl WriteFunctions {
+    /// No functions: every `SELECT` without `INTO` and without a writing `WITH` is a read.
+    pub const NONE: &Self = &Self { functions: Vec::new() };
+
+    /// The functions of these names, spelled as in SQL.
+    ///
+    /// # Errors
+    /// When one of the texts is neither `name` nor `schema.name`.
+    pub fn new<I>(names: I) -> Result<Self, NotAFunctionName>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let functions = names
+            .into_iter()
+            .map(|name| Function::parse(name.as_ref()))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { functions })
+    }
+
+    /// Whether no function is registered.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+
+    pub(super) fn contains(&self, schema: Option<Name<'_>>, name: Name<'_>) -> bool {
+        let name = name.folded();
+        self.functions.iter().filter(|function| *function.name == *name).any(|function| {
+            match (&function.schema, schema) {
+                (Some(registered), Some(called)) => **registered == *called.folded(),
+                _ => true,
+            }
+        })
+    }
+}
+
+impl Function {
+    fn parse(text: &str) -> Result<Self, NotAFunctionName> {
+        let mut lexer = Lexer::new(text);
+        let tokens: Vec<_> = lexer.by_ref().take(4).collect();
+        let name = |token| lexer.text(token);
+        let (schema, name) = match tokens.as_slice() {
+            [only] if is_name(only.kind) => (None, name(*only)),
+            [schema, dot, last]
+                if is_name(schema.kind) && dot.kind == Kind::Dot && is_name(last.kind) =>
+            {
+                (Some(name(*schema)), name(*last))
+            }
+            _ => return Err(NotAFunctionName(text.to_owned())),
+        };
+        let folded = |written| Box::from(Name::new(written).folded());
+        Ok(Self { schema: schema.map(folded), name: folded(name) })
+    }
+}
+
+fn is_name(kind: Kind) -> bool {
+    matches!(kind, Kind::Word | Kind::Name)
+}

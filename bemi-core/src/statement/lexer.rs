@@ -1,0 +1,270 @@
+//! Cuts SQL text into tokens as PostgreSQL's scanner does.
+//!
+//! It knows where strings, comments and names end, and nothing of grammar. It assumes
+//! `standard_conforming_strings = on`, the server's default since 9.1.
+//!
+//! Invariants: every token is a non-empty range between two character boundaries, ranges ascend, and
+//! between two tokens there is only white space and comments. Any text can be cut; what is never closed
+//! (a string, a comment, a quoted name) extends to the end. The work is linear in the length of the text.
+
+use memchr::{memchr, memchr2, memmem};
+
+/// What a token is, as far as anything here needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keyword or an unquoted name.
+    Word,
+    /// A name that cannot be a keyword: quoted, or after a dot.
+    Name,
+    /// A constant: any kind of string or number. Also a quoted name that is never closed.
+    Literal,
+    /// `$1`
+    Parameter,
+    Open,
+    Close,
+    Comma,
+    Dot,
+    Semicolon,
+    /// Any other character, one at a time.
+    Symbol,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Lexer<'sql> {
+    sql: &'sql str,
+    at: usize,
+    after_dot: bool,
+}
+
+impl<'sql> Lexer<'sql> {
+    pub(super) fn new(sql: &'sql str) -> Self {
+        // A byte order mark is no part of the statement, though a careless editor puts it there.
+        let at = if sql.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Self { sql, at, after_dot: false }
+    }
+
+    /// The token's text as written.
+    pub(super) fn text(&self, token: Token) -> &'sql str {
+        self.sql.get(token.start..token.end).unwrap_or_default()
+    }
+
+    /// What has not been cut yet.
+    pub(super) fn rest(&self) -> &'sql [u8] {
+        self.sql.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// Where the next token is looked for.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.sql.as_bytes().get(at).copied()
+    }
+
+    fn from(&self, at: usize) -> &'sql [u8] {
+        self.sql.as_bytes().get(at..).unwrap_or_default()
+    }
+
+    /// The end of the run of bytes from `at` on that satisfy `belongs`.
+    fn run(&self, at: usize, belongs: impl Fn(u8) -> bool) -> usize {
+        at + self.from(at).iter().take_while(|&&byte| belongs(byte)).count()
+    }
+
+    fn skip_blanks(&mut self) {
+        loop {
+            match (self.byte(self.at), self.byte(self.at + 1)) {
+                (Some(byte), _) if is_space(byte) => self.at += 1,
+                (Some(b'-'), Some(b'-')) => self.at = self.line_comment(self.at + 2),
+                (Some(b'/'), Some(b'*')) => self.at = self.block_comment(self.at + 2),
+                _ => return,
+            }
+        }
+    }
+
+    /// The newline that ends a comment, or the end of the text.
+    fn line_comment(&self, at: usize) -> usize {
+        memchr2(b'\n', b'\r', self.from(at)).map_or(self.sql.len(), |length| at + length)
+    }
+
+    /// Block comments nest.
+    fn block_comment(&self, mut at: usize) -> usize {
+        let mut depth = 1_usize;
+        while depth > 0 {
+            let Some(length) = memchr2(b'*', b'/', self.from(at)) else { return self.sql.len() };
+            at += length;
+            match (self.byte(at), self.byte(at + 1)) {
+                (Some(b'*'), Some(b'/')) => {
+                    depth -= 1;
+                    at += 2;
+                }
+                (Some(b'/'), Some(b'*')) => {
+                    depth += 1;
+                    at += 2;
+                }
+                _ => at += 1,
+            }
+        }
+        at
+    }
+
+    /// A word, or the string or quoted name that it is the prefix of.
+    fn word(&self, start: usize) -> (Kind, usize) {
+        let end = self.run(start, continues_name);
+        if end - start == 1 {
+            match (self.byte(start), self.byte(end), self.byte(end + 1)) {
+                (Some(b'e' | b'E'), Some(b'\''), _) => return self.string(end + 1, true),
+                (Some(b'b' | b'B' | b'x' | b'X' | b'n' | b'N'), Some(b'\''), _) => {
+                    return self.string(end + 1, false);
+                }
+                (Some(b'u' | b'U'), Some(b'&'), Some(b'\'')) => return self.string(end + 2, false),
+                (Some(b'u' | b'U'), Some(b'&'), Some(b'"')) => return self.quoted_name(end + 2),
+                _ => {}
+            }
+        }
+        (if self.after_dot { Kind::Name } else { Kind::Word }, end)
+    }
+
+    /// A string from behind its opening quote on; a doubled quote is part of it.
+    fn string(&self, mut at: usize, backslash_escapes: bool) -> (Kind, usize) {
+        loop {
+            let stop = if backslash_escapes {
+                memchr2(b'\'', b'\\', self.from(at))
+            } else {
+                memchr(b'\'', self.from(at))
+            };
+            let Some(length) = stop else { return (Kind::Literal, self.sql.len()) };
+            at += length + 1;
+            if self.byte(at - 1) == Some(b'\\') {
+                at = self.character_after(at);
+            } else if self.byte(at) == Some(b'\'') {
+                at += 1;
+            } else if let Some(continued) = self.continued_string(at) {
+                at = continued;
+            } else {
+                return (Kind::Literal, at);
+            }
+        }
+    }
+
+    /// Skips the character at `at`, whatever its length.
+    fn character_after(&self, at: usize) -> usize {
+        let character = self.sql.get(at..).and_then(|rest| rest.chars().next());
+        at + character.map_or(0, char::len_utf8)
+    }
+
+    /// A string goes on, in the same syntax, when the next one follows on a later line: the place behind
+    /// that one's opening quote.
+    fn continued_string(&self, mut at: usize) -> Option<usize> {
+        let mut newline = false;
+        loop {
+            match self.byte(at)? {
+                b'\'' => return newline.then_some(at + 1),
+                b'-' if self.byte(at + 1) == Some(b'-') => at = self.line_comment(at + 2),
+                byte if is_space(byte) => {
+                    newline |= matches!(byte, b'\n' | b'\r');
+                    at += 1;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// A quoted name from behind its opening quote on. One that is never closed may hold anything, so it
+    /// is no name.
+    fn quoted_name(&self, mut at: usize) -> (Kind, usize) {
+        loop {
+            let Some(length) = memchr(b'"', self.from(at)) else {
+                return (Kind::Literal, self.sql.len());
+            };
+            at += length + 1;
+            if self.byte(at) != Some(b'"') {
+                return (Kind::Name, at);
+            }
+            at += 1;
+        }
+    }
+
+    /// `$1`, `$$…$$`, `$tag$…$tag$`, or a lone dollar sign.
+    fn dollar(&self, start: usize) -> (Kind, usize) {
+        let tag = start + 1;
+        if self.byte(tag).is_some_and(|byte| byte.is_ascii_digit()) {
+            return (Kind::Parameter, self.run(tag, |byte| byte.is_ascii_digit()));
+        }
+        let tag_end = self.run(tag, continues_number);
+        if self.byte(tag_end) != Some(b'$') {
+            return (Kind::Symbol, tag);
+        }
+        let body = tag_end + 1;
+        let delimiter = self.sql.as_bytes().get(start..body).unwrap_or_default();
+        let end = memmem::find(self.from(body), delimiter)
+            .map_or(self.sql.len(), |length| body + length + delimiter.len());
+        (Kind::Literal, end)
+    }
+
+    /// A number with whatever clings to it: `1e-5`, `0xff`, `1_000`, and `12abc`, which no server since
+    /// 15 accepts.
+    fn number(&self, start: usize) -> usize {
+        let mut end = self.run(start, continues_number);
+        if self.byte(end) == Some(b'.') {
+            end = self.run(end + 1, continues_number);
+        }
+        let exponent = matches!(self.byte(end - 1), Some(b'e' | b'E'));
+        let sign = matches!(self.byte(end), Some(b'+' | b'-'));
+        if exponent && sign && self.byte(end + 1).is_some_and(|byte| byte.is_ascii_digit()) {
+            end = self.run(end + 1, continues_number);
+        }
+        end
+    }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        self.skip_blanks();
+        let start = self.at;
+        let (kind, end) = match self.byte(start)? {
+            byte if starts_name(byte) => self.word(start),
+            b'(' => (Kind::Open, start + 1),
+            b')' => (Kind::Close, start + 1),
+            b',' => (Kind::Comma, start + 1),
+            b';' => (Kind::Semicolon, start + 1),
+            b'.' if self.byte(start + 1).is_some_and(|byte| byte.is_ascii_digit()) => {
+                (Kind::Literal, self.number(start))
+            }
+            b'.' => (Kind::Dot, start + 1),
+            b'0'..=b'9' => (Kind::Literal, self.number(start)),
+            b'\'' => self.string(start + 1, false),
+            b'"' => self.quoted_name(start + 1),
+            b'$' => self.dollar(start),
+            _ => (Kind::Symbol, start + 1),
+        };
+        self.at = end;
+        self.after_dot = kind == Kind::Dot;
+        Some(Token { kind, start, end })
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+fn starts_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
+}
+
+fn continues_name(byte: u8) -> bool {
+    continues_number(byte) || byte == b'$'
+}
+
+fn continues_number(byte: u8) -> bool {
+    starts_name(byte) || byte.is_ascii_digit()
+}

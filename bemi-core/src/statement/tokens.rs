@@ -1,0 +1,155 @@
+//! The tokens of one statement: where it ends, how deep in parentheses we are, which functions it calls.
+//!
+//! Invariant: after the end of the statement (its semicolon, or the end of the text) nothing more is read,
+//! however often it is asked, until [`Tokens::next_statement`].
+
+use super::functions::WriteFunctions;
+use super::lexer::{Kind, Lexer, Token};
+use super::name::Name;
+
+pub(super) struct Tokens<'sql, 'f> {
+    lexer: Lexer<'sql>,
+    functions: &'f WriteFunctions,
+    calls: Calls<'sql>,
+    depth: usize,
+    /// Inside `BEGIN ATOMIC … END` semicolons end no statement.
+    pub(super) blocks: usize,
+    ended: bool,
+}
+
+/// What was read of a possible call: `name (` or `schema.name (`.
+#[derive(Default)]
+struct Calls<'sql> {
+    schema: Option<Name<'sql>>,
+    name: Option<Name<'sql>>,
+    found: bool,
+}
+
+/// The longest keyword that anyone asks for.
+const KEYWORD_BYTES_MAX: usize = 16;
+
+/// A word in lower case, to be matched against keywords. One that is too long for any keyword, and what is
+/// no word, is empty.
+pub(super) struct Keyword {
+    bytes: [u8; KEYWORD_BYTES_MAX],
+    length: usize,
+}
+
+impl Keyword {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl<'sql, 'f> Tokens<'sql, 'f> {
+    pub(super) fn new(sql: &'sql str, functions: &'f WriteFunctions) -> Self {
+        let lexer = Lexer::new(sql);
+        Self { lexer, functions, calls: Calls::default(), depth: 0, blocks: 0, ended: false }
+    }
+
+    /// Goes on behind the semicolon that ended the statement; false at the end of the text.
+    pub(super) fn next_statement(&mut self) -> bool {
+        self.by_ref().for_each(drop);
+        let more = !self.lexer.rest().is_empty();
+        self.calls = Calls::default();
+        self.depth = 0;
+        self.blocks = 0;
+        self.ended = !more;
+        more
+    }
+
+    /// How many parentheses are open.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(super) fn text(&self, token: Token) -> &'sql str {
+        self.lexer.text(token)
+    }
+
+    /// The next token, without taking it; the end of the statement is not looked at.
+    pub(super) fn peek(&self) -> Option<Token> {
+        if self.ended { None } else { self.lexer.clone().next() }
+    }
+
+    pub(super) fn keyword(&self, token: Token) -> Keyword {
+        let mut keyword = Keyword { bytes: [0; KEYWORD_BYTES_MAX], length: 0 };
+        let text = if token.kind == Kind::Word { self.text(token) } else { "" };
+        if text.len() <= KEYWORD_BYTES_MAX {
+            keyword.length = text.len();
+            for (lower, byte) in keyword.bytes.iter_mut().zip(text.bytes()) {
+                *lower = byte.to_ascii_lowercase();
+            }
+        }
+        keyword
+    }
+
+    /// The bytes that no token has been cut from, of this statement and those behind it.
+    pub(super) fn rest(&self) -> &'sql [u8] {
+        self.lexer.rest()
+    }
+
+    /// Where the next token is looked for.
+    pub(super) fn offset(&self) -> usize {
+        self.lexer.offset()
+    }
+
+    pub(super) fn watches_calls(&self) -> bool {
+        !self.functions.is_empty()
+    }
+
+    /// Whether a registered function was called so far in this statement.
+    pub(super) fn calls_write_function(&self) -> bool {
+        self.calls.found
+    }
+
+    fn watch_calls(&mut self, token: Token) {
+        let calls = &mut self.calls;
+        match token.kind {
+            Kind::Word | Kind::Name => {
+                if calls.name.is_some() {
+                    calls.schema = None;
+                }
+                calls.name = Some(Name::new(self.lexer.text(token)));
+            }
+            Kind::Dot => calls.schema = calls.name.take(),
+            Kind::Open => {
+                if let Some(name) = calls.name.take() {
+                    calls.found |= self.functions.contains(calls.schema.take(), name);
+                }
+                calls.schema = None;
+            }
+            _ => {
+                calls.schema = None;
+                calls.name = None;
+            }
+        }
+    }
+}
+
+impl Iterator for Tokens<'_, '_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        if self.ended {
+            return None;
+        }
+        let Some(token) = self.lexer.next() else {
+            self.ended = true;
+            return None;
+        };
+        match token.kind {
+            Kind::Open => self.depth += 1,
+            Kind::Close => self.depth = self.depth.saturating_sub(1),
+            Kind::Semicolon if self.depth == 0 && self.blocks == 0 => {
+                self.ended = true;
+                return None;
+            }
+            _ => {}
+        }
+        if !self.functions.is_empty() {
+            self.watch_calls(token);
+        }
+        Some(token)
+    }
+}
