@@ -1,1 +1,48 @@
-//! The values and contracts of bemi, change tracking for PostgreSQL: context, scope, message, change.
+//! The values and contracts of bemi: automatic, context-aware change tracking for PostgreSQL.
+//!
+//! An application makes a [`Context`] ambient for a stretch of code, a [scope](scope). The adapters
+//! (`bemi-sqlx` and its siblings) emit it as a [`ContextMessage`] before each write, in the same
+//! transaction. `bemi-worker` reads message and rows back from the WAL and stores each row change
+//! as a [`Change`] in the table [`changes`](changes_table).
+//!
+//! ```text
+//! with_context(ctx, …) ─▶ scope ─▶ adapter: Statement::classify ─▶ ContextMessage ─▶ WAL ─▶ worker ─▶ Change
+//! ```
+//!
+//! This crate does no I/O and knows no database library. It is what the adapters and the worker
+//! must agree on, and it depends on neither; nothing here can fail a request.
+//!
+//! ```
+//! use bemi_core::{Context, current_context, with_context};
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let context = Context::new().with("user_id", 42).with("endpoint", "/todos");
+//! with_context(context, async {
+//!     assert_eq!(current_context().unwrap().get("user_id"), Some(&42.into()));
+//! })
+//! .await;
+//! # });
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod change;
+mod change_id;
+pub mod changes_table;
+mod context;
+mod message;
+mod position;
+pub mod scope;
+pub mod statement;
+
+pub use change::{Change, Operation, UnknownOperation};
+pub use change_id::{ChangeId, Origin};
+pub use context::{Context, ContextError};
+pub use message::{
+    ContextMessage, HEARTBEAT_PREFIX, MESSAGE_PREFIX, MessageOptions, Redaction,
+    SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SqlCapture,
+};
+pub use position::{CommitPosition, InvalidLsn, Lsn, Sequence, TransactionId};
+pub use scope::{
+    ContextFutureExt, Scope, add_context, current_context, spawn, spawn_blocking, with_context,
+    with_context_sync,
+};

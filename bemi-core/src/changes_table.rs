@@ -1,0 +1,106 @@
+//! The table `changes`: its columns, and the statements that create it.
+//!
+//! Names and meaning of the columns are a contract with everybody who queries the table. The worker
+//! appends to it, nobody updates it.
+
+/// The name of the table.
+pub const TABLE: &str = "changes";
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as `format_type` spells it.
+    pub data_type: &'static str,
+    /// Whether it is declared NOT NULL.
+    pub not_null: bool,
+}
+
+const fn required(name: &'static str, data_type: &'static str) -> Column {
+    Column { name, data_type, not_null: true }
+}
+
+const fn optional(name: &'static str, data_type: &'static str) -> Column {
+    Column { name, data_type, not_null: false }
+}
+
+/// The columns, in the order in which the table has them.
+pub const COLUMNS: &[Column] = &[
+    required("id", "uuid"),
+    optional("primary_key", "text"),
+    required("before", "jsonb"),
+    required("after", "jsonb"),
+    required("context", "jsonb"),
+    required("database", "text"),
+    required("schema", "text"),
+    required("table", "text"),
+    optional("previous_key", "text"),
+    required("operation", "text"),
+    required("committed_at", "timestamp with time zone"),
+    required("queued_at", "timestamp with time zone"),
+    required("created_at", "timestamp with time zone"),
+    required("transaction_id", "bigint"),
+    required("position", "bigint"),
+    required("commit_position", "bigint"),
+    required("sequence", "bigint"),
+    required("before_complete", "boolean"),
+    optional("unavailable", "text[]"),
+    optional("encoded", "text[]"),
+];
+
+/// The statements that create the table and its indexes in `schema`, one each.
+///
+/// The indexes are what exactly-once and the two questions that everybody asks need: by time (the
+/// key), and one record's history. A BRIN index, all but free, finds a commit position.
+///
+/// ```
+/// let statements = bemi_core::changes_table::create_statements("public");
+/// assert!(statements[0].starts_with("CREATE TABLE \"public\".\"changes\""));
+/// ```
+#[must_use]
+pub fn create_statements(schema: &str) -> Vec<String> {
+    let table = format!("{}.{}", quote(schema), quote(TABLE));
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|column| {
+            let not_null = if column.not_null { " NOT NULL" } else { "" };
+            // The moment of storing is the same for all rows of a batch, and the server's to tell.
+            let default = if column.name == "created_at" { " DEFAULT now()" } else { "" };
+            format!("    {} {}{not_null}{default}", quote(column.name), column.data_type)
+        })
+        .collect();
+    vec![
+        format!(
+            "CREATE TABLE {table} (\n{},\n    PRIMARY KEY (committed_at, id)\n)",
+            columns.join(",\n")
+        ),
+        format!(
+            "CREATE INDEX changes_record_idx ON {table} (\"table\", primary_key, committed_at)"
+        ),
+        format!("CREATE INDEX changes_commit_position_idx ON {table} USING brin (commit_position)"),
+        format!(
+            "COMMENT ON TABLE {table} IS 'Row changes with their context, stored by bemi-worker. Append-only; order by commit_position, sequence.'"
+        ),
+    ]
+}
+
+fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_of_any_name_stays_a_name() {
+        for statement in create_statements("my \"schema\"; DROP TABLE x") {
+            assert!(
+                statement.contains("\"my \"\"schema\"\"; DROP TABLE x\".\"changes\""),
+                "{statement}"
+            );
+        }
+    }
+}
