@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use crate::postgres::Wanted;
 
 /// Why the harness could not do what was asked of it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum HarnessError {
     /// No usable PostgreSQL is installed and none could be fetched.
@@ -145,6 +145,13 @@ pub enum HarnessError {
         /// What the driver said; its own source has the server's words.
         source: tokio_postgres::Error,
     },
+}
+
+/// As for people: tests unwrap, and a server's log is no use with its line breaks escaped.
+impl fmt::Debug for HarnessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl HarnessError {

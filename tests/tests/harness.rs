@@ -19,7 +19,7 @@ use bemi_tests::{
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Set in the child process of the kill test, to the file that it reports to.
+/// Set in the child process that gets killed, to the file that it reports to.
 const REPORT_VARIABLE: &str = "HARNESS_TEST_REPORT";
 
 async fn show(cluster: &Cluster, setting: &str) -> String {
@@ -156,21 +156,24 @@ fn a_free_port_can_be_bound() {
     TcpListener::bind((Ipv4Addr::LOCALHOST, free_port().unwrap())).unwrap();
 }
 
-/// Not a test of its own: the process that `clusters_of_a_killed_process_are_stopped_and_deleted` kills.
+/// Not a test of its own: the process that `nothing_outlives_a_killed_process` kills.
 #[test]
-fn child_that_starts_clusters_and_hangs() {
+fn child_that_starts_clusters_and_a_worker_and_hangs() {
     let Some(report) = std::env::var_os(REPORT_VARIABLE).map(PathBuf::from) else { return };
     let first = Cluster::start(&ClusterOptions::new()).unwrap();
-    // Started after the first one's watcher, and restarted after the second one's: if either server kept a pipe open that it
-    // should not have, the watcher would wait for ever.
+    // Started after the first one's watcher, and the first one restarted after the second one's: if either server kept a pipe
+    // open that is not its own, a watcher would wait for ever.
     let second = Cluster::start(&ClusterOptions::new()).unwrap();
     first.restart(StopMode::Immediate).unwrap();
+    let worker = shell("while :; do sleep 0.01; done # never ends").spawn();
 
-    let lines = [&first, &second].map(|cluster| {
-        format!("{} {} {}", cluster.port(), cluster.pid().unwrap(), cluster.socket_dir().display())
-    });
+    let report_lines = [
+        format!("{} {}", first.pid().unwrap(), first.socket_dir().display()),
+        format!("{} {}", second.pid().unwrap(), second.socket_dir().display()),
+        format!("{} never ends", worker.pid()),
+    ];
     let unfinished = report.with_extension("unfinished");
-    std::fs::write(&unfinished, lines.join("\n")).unwrap();
+    std::fs::write(&unfinished, report_lines.join("\n")).unwrap();
     std::fs::rename(unfinished, report).unwrap();
     loop {
         std::thread::park();
@@ -178,50 +181,48 @@ fn child_that_starts_clusters_and_hangs() {
 }
 
 #[tokio::test]
-async fn clusters_of_a_killed_process_are_stopped_and_deleted() {
+async fn nothing_outlives_a_killed_process() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report");
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_starts_clusters_and_hangs"])
+        .args(["--exact", "child_that_starts_clusters_and_a_worker_and_hangs"])
         .env(REPORT_VARIABLE, &report)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let lines =
-        eventually(SOON, "the child's clusters", async || std::fs::read_to_string(&report).ok())
+        eventually(SOON, "the child's report", async || std::fs::read_to_string(&report).ok())
             .await;
-    let clusters: Vec<(u16, u32, PathBuf)> = lines
-        .lines()
-        .map(|line| {
-            let mut words = line.splitn(3, ' ');
-            let mut word = || words.next().unwrap();
-            (word().parse().unwrap(), word().parse().unwrap(), word().into())
-        })
-        .collect();
-    assert_eq!(clusters.len(), 2);
-    for (port, pid, folder) in &clusters {
-        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok());
-        assert!(folder.exists() && runs_in(*pid, folder));
+    let processes: Vec<(&str, &str)> =
+        lines.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    assert_eq!(processes.len(), 3);
+    for (pid, argument) in &processes {
+        assert!(runs_with(pid, argument), "{pid} {argument}");
     }
 
     // SIGKILL, which nobody can prepare for.
     child.kill().unwrap();
     child.wait().unwrap();
 
-    for (port, pid, folder) in &clusters {
-        eventually(SOON, "the folder to be deleted", async || (!folder.exists()).then_some(()))
-            .await;
-        eventually(SOON, "the server to be gone", async || (!runs_in(*pid, folder)).then_some(()))
-            .await;
-        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_err());
+    for (pid, argument) in &processes {
+        eventually(SOON, "the process to be gone", async || {
+            (!runs_with(pid, argument)).then_some(())
+        })
+        .await;
+    }
+    for (_, folder) in &processes[..2] {
+        eventually(SOON, "the folder to be deleted", async || {
+            (!Path::new(folder).exists()).then_some(())
+        })
+        .await;
     }
 }
 
-/// Whether that process lives and has the folder among its arguments.
-fn runs_in(pid: u32, folder: &Path) -> bool {
-    let output = Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).contains(&*folder.to_string_lossy())
+/// Whether that process lives and has the text among its arguments.
+fn runs_with(pid: &str, argument: &str) -> bool {
+    let output = Command::new("ps").args(["-o", "args=", "-p", pid]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).contains(argument)
 }
 
 #[tokio::test]
