@@ -169,7 +169,7 @@ proptest! {
             format!("SELECT U&'{}'", text.replace('\'', "''")),
             format!("SELECT \"{}\" FROM t", text.replace('"', "\"\"")),
             format!("SELECT U&\"{}\" FROM t", text.replace('"', "\"\"")),
-            format!("SELECT $tag_0${}$tag_0$, 1", text),
+            format!("SELECT $tag_0${text}$tag_0$, 1"),
             format!("WITH x AS (SELECT $${}$$) SELECT * FROM x", text.replace('$', "")),
             format!("/*{comment}*/ SELECT 1 /*{comment}/*{comment}*/{comment}*/"),
             format!("-- {line}\nSELECT 1 --{line}"),

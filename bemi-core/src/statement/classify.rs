@@ -38,9 +38,8 @@ fn planned<'sql>(tokens: &mut Tokens<'sql, '_>, head: Token) -> Option<Statement
         b"select" | b"values" | b"table" | b"declare" => query(tokens),
         b"insert" | b"update" | b"delete" | b"merge" => Statement::Write,
         b"with" => with(tokens),
-        // What was prepared cannot be seen from here.
-        b"execute" => Statement::Write,
-        b"refresh" => Statement::Write,
+        // What was prepared, or what the functions in the view do, cannot be seen from here.
+        b"execute" | b"refresh" => Statement::Write,
         b"create" => create(tokens),
         _ => return None,
     })
@@ -53,10 +52,10 @@ fn query<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
     }
     let mut after_as = false;
     while let Some(token) = tokens.next() {
-        match tokens.keyword(token).as_bytes() {
-            b"into" if !after_as => return Statement::Write,
-            keyword => after_as = keyword == b"as",
+        if tokens.is(token, "into") && !after_as {
+            return Statement::Write;
         }
+        after_as = tokens.is(token, "as");
     }
     read_unless_called(tokens)
 }
@@ -103,7 +102,7 @@ fn with<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
     let outermost = tokens.depth();
     let mut level = outermost;
     'definitions: loop {
-        skip_to_keyword(tokens, level, b"as");
+        skip_to_keyword(tokens, level, "as");
         if !tokens.any(|token| token.kind == Kind::Open) {
             return read_unless_called(tokens);
         }
@@ -121,11 +120,11 @@ fn with<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
             match tokens.keyword(token).as_bytes() {
                 b"insert" | b"update" | b"delete" | b"merge" => return Statement::Write,
                 b"search" => {
-                    skip_to_keyword(tokens, level, b"set");
+                    skip_to_keyword(tokens, level, "set");
                     tokens.next();
                 }
                 b"cycle" => {
-                    skip_to_keyword(tokens, level, b"using");
+                    skip_to_keyword(tokens, level, "using");
                     tokens.next();
                 }
                 _ if token.kind == Kind::Comma => continue 'definitions,
@@ -218,7 +217,7 @@ fn create<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
             b"or" | b"replace" | b"global" | b"local" | b"temp" | b"temporary" | b"unlogged" => {}
             b"materialized" => return Statement::Write,
             b"table" => {
-                let fills = skip_to_keyword(tokens, depth, b"as");
+                let fills = skip_to_keyword(tokens, depth, "as");
                 return if fills { Statement::Write } else { Statement::Read };
             }
             b"function" | b"procedure" => {
@@ -236,15 +235,14 @@ fn skip_routine(tokens: &mut Tokens<'_, '_>) {
     let mut after_begin = false;
     let mut after_as = false;
     while let Some(token) = tokens.next() {
-        let keyword = tokens.keyword(token);
-        match keyword.as_bytes() {
+        match tokens.keyword(token).as_bytes() {
             b"atomic" if after_begin => tokens.blocks += 1,
             b"case" if tokens.blocks > 0 && !after_as => tokens.blocks += 1,
             b"end" if tokens.blocks > 0 && !after_as => tokens.blocks -= 1,
             _ => {}
         }
-        after_begin = keyword.as_bytes() == b"begin";
-        after_as = keyword.as_bytes() == b"as";
+        after_begin = tokens.is(token, "begin");
+        after_as = tokens.is(token, "as");
     }
 }
 
@@ -259,9 +257,9 @@ fn behind_parentheses(tokens: &mut Tokens<'_, '_>, first: Token) -> Token {
 }
 
 /// Takes tokens up to and including this keyword outside of further parentheses; false if there is none.
-fn skip_to_keyword(tokens: &mut Tokens<'_, '_>, depth: usize, keyword: &[u8]) -> bool {
+fn skip_to_keyword(tokens: &mut Tokens<'_, '_>, depth: usize, keyword: &str) -> bool {
     while let Some(token) = tokens.next() {
-        if tokens.depth() == depth && tokens.keyword(token).as_bytes() == keyword {
+        if tokens.depth() == depth && tokens.is(token, keyword) {
             return true;
         }
     }

@@ -96,3 +96,60 @@ impl Function {
 fn is_name(kind: Kind) -> bool {
     matches!(kind, Kind::Word | Kind::Name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Statement;
+
+    #[test]
+    fn a_query_that_calls_a_registered_function_is_a_write() {
+        let functions =
+            WriteFunctions::new(["transfer", "billing.Close", "\"Odd Name\"", "app.\"Log\""])
+                .unwrap();
+        for (sql, writes) in [
+            ("SELECT transfer(1, 2)", true),
+            ("select TRANSFER (1)", true),
+            ("SELECT \"transfer\"/* here */(1)", true),
+            ("SELECT bank.transfer(1)", true),
+            ("SELECT db.bank.transfer(1)", true),
+            ("SELECT billing.close()", true),
+            ("SELECT Billing . Close ()", true),
+            ("SELECT close()", true),
+            ("SELECT other.close()", false),
+            ("SELECT billing.x, other.close()", false),
+            ("SELECT billing.x y FROM billing JOIN other.close() ON true", false),
+            ("SELECT \"Odd Name\"()", true),
+            ("SELECT \"odd name\"()", false),
+            ("SELECT app.\"Log\"()", true),
+            ("SELECT app.log()", false),
+            ("SELECT \"Transfer\"(1)", false),
+            ("SELECT transfer FROM t", false),
+            ("SELECT transfers(1)", false),
+            ("SELECT 'transfer(1)' -- transfer(1)", false),
+            ("WITH x AS (SELECT transfer(1)) SELECT * FROM x", true),
+            ("WITH x AS (SELECT 1) SELECT transfer(1) FROM x", true),
+            ("VALUES (transfer(1))", true),
+            ("COPY (SELECT transfer(1)) TO STDOUT", true),
+            ("DECLARE c CURSOR FOR SELECT transfer(1)", true),
+            ("EXPLAIN ANALYZE SELECT transfer(1)", true),
+            ("EXPLAIN SELECT transfer(1)", false),
+            ("PREPARE p AS SELECT transfer(1)", false),
+            ("CREATE FUNCTION transfer(int) RETURNS int LANGUAGE sql AS 'SELECT 1'", false),
+            ("SELECT 1; SELECT transfer(1)", true),
+            ("SELECT transfer(1); SELECT 1", true),
+        ] {
+            assert_eq!(Statement::classify_with(sql, &functions).writes(), writes, "{sql}");
+            assert!(!Statement::classify(sql).writes(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_function_is_refused() {
+        for text in ["", "f()", "a.b.c", "a.", ".b", "'f'", "f g", "1", "\"f"] {
+            let error = WriteFunctions::new(["fine", text]).unwrap_err();
+            assert_eq!(error, NotAFunctionName(text.to_owned()));
+        }
+        assert!(WriteFunctions::new(Vec::<String>::new()).unwrap().is_empty());
+    }
+}

@@ -7,8 +7,6 @@
 //! between two tokens there is only white space and comments. Any text can be cut; what is never closed
 //! (a string, a comment, a quoted name) extends to the end. The work is linear in the length of the text.
 
-use memchr::{memchr, memchr2, memmem};
-
 /// What a token is, as far as anything here needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -73,33 +71,43 @@ impl<'sql> Lexer<'sql> {
         self.sql.as_bytes().get(at..).unwrap_or_default()
     }
 
-    /// The end of the run of bytes from `at` on that satisfy `belongs`.
-    fn run(&self, at: usize, belongs: impl Fn(u8) -> bool) -> usize {
-        at + self.from(at).iter().take_while(|&&byte| belongs(byte)).count()
+    /// Where the first byte that `stops` is, from `at` on; none at the end of the text.
+    fn find(&self, at: usize, stops: impl Fn(u8) -> bool) -> Option<usize> {
+        self.from(at).iter().position(|&byte| stops(byte)).map(|length| at + length)
+    }
+
+    /// The end of the run of bytes of this class from `at` on.
+    fn run(&self, at: usize, class: u8) -> usize {
+        self.find(at, |byte| !is(byte, class)).unwrap_or(self.sql.len())
     }
 
     fn skip_blanks(&mut self) {
-        loop {
-            match (self.byte(self.at), self.byte(self.at + 1)) {
-                (Some(byte), _) if is_space(byte) => self.at += 1,
-                (Some(b'-'), Some(b'-')) => self.at = self.line_comment(self.at + 2),
-                (Some(b'/'), Some(b'*')) => self.at = self.block_comment(self.at + 2),
-                _ => return,
+        while let Some(byte) = self.byte(self.at) {
+            if is(byte, SPACE) {
+                self.at += 1;
+            } else if byte == b'-' && self.byte(self.at + 1) == Some(b'-') {
+                self.at = self.line_comment(self.at + 2);
+            } else if byte == b'/' && self.byte(self.at + 1) == Some(b'*') {
+                self.at = self.block_comment(self.at + 2);
+            } else {
+                return;
             }
         }
     }
 
     /// The newline that ends a comment, or the end of the text.
     fn line_comment(&self, at: usize) -> usize {
-        memchr2(b'\n', b'\r', self.from(at)).map_or(self.sql.len(), |length| at + length)
+        self.find(at, |byte| matches!(byte, b'\n' | b'\r')).unwrap_or(self.sql.len())
     }
 
     /// Block comments nest.
     fn block_comment(&self, mut at: usize) -> usize {
         let mut depth = 1_usize;
         while depth > 0 {
-            let Some(length) = memchr2(b'*', b'/', self.from(at)) else { return self.sql.len() };
-            at += length;
+            let Some(mark) = self.find(at, |byte| matches!(byte, b'*' | b'/')) else {
+                return self.sql.len();
+            };
+            at = mark;
             match (self.byte(at), self.byte(at + 1)) {
                 (Some(b'*'), Some(b'/')) => {
                     depth -= 1;
@@ -117,7 +125,7 @@ impl<'sql> Lexer<'sql> {
 
     /// A word, or the string or quoted name that it is the prefix of.
     fn word(&self, start: usize) -> (Kind, usize) {
-        let end = self.run(start, continues_name);
+        let end = self.run(start, NAME);
         if end - start == 1 {
             match (self.byte(start), self.byte(end), self.byte(end + 1)) {
                 (Some(b'e' | b'E'), Some(b'\''), _) => return self.string(end + 1, true),
@@ -135,14 +143,10 @@ impl<'sql> Lexer<'sql> {
     /// A string from behind its opening quote on; a doubled quote is part of it.
     fn string(&self, mut at: usize, backslash_escapes: bool) -> (Kind, usize) {
         loop {
-            let stop = if backslash_escapes {
-                memchr2(b'\'', b'\\', self.from(at))
-            } else {
-                memchr(b'\'', self.from(at))
-            };
-            let Some(length) = stop else { return (Kind::Literal, self.sql.len()) };
-            at += length + 1;
-            if self.byte(at - 1) == Some(b'\\') {
+            let stop = self.find(at, |byte| byte == b'\'' || (byte == b'\\' && backslash_escapes));
+            let Some(stop) = stop else { return (Kind::Literal, self.sql.len()) };
+            at = stop + 1;
+            if self.byte(stop) == Some(b'\\') {
                 at = self.character_after(at);
             } else if self.byte(at) == Some(b'\'') {
                 at += 1;
@@ -168,7 +172,7 @@ impl<'sql> Lexer<'sql> {
             match self.byte(at)? {
                 b'\'' => return newline.then_some(at + 1),
                 b'-' if self.byte(at + 1) == Some(b'-') => at = self.line_comment(at + 2),
-                byte if is_space(byte) => {
+                byte if is(byte, SPACE) => {
                     newline |= matches!(byte, b'\n' | b'\r');
                     at += 1;
                 }
@@ -181,10 +185,10 @@ impl<'sql> Lexer<'sql> {
     /// is no name.
     fn quoted_name(&self, mut at: usize) -> (Kind, usize) {
         loop {
-            let Some(length) = memchr(b'"', self.from(at)) else {
+            let Some(quote) = self.find(at, |byte| byte == b'"') else {
                 return (Kind::Literal, self.sql.len());
             };
-            at += length + 1;
+            at = quote + 1;
             if self.byte(at) != Some(b'"') {
                 return (Kind::Name, at);
             }
@@ -196,30 +200,31 @@ impl<'sql> Lexer<'sql> {
     fn dollar(&self, start: usize) -> (Kind, usize) {
         let tag = start + 1;
         if self.byte(tag).is_some_and(|byte| byte.is_ascii_digit()) {
-            return (Kind::Parameter, self.run(tag, |byte| byte.is_ascii_digit()));
+            return (Kind::Parameter, self.run(tag, DIGIT));
         }
-        let tag_end = self.run(tag, continues_number);
+        let tag_end = self.run(tag, NUMBER);
         if self.byte(tag_end) != Some(b'$') {
             return (Kind::Symbol, tag);
         }
         let body = tag_end + 1;
-        let delimiter = self.sql.as_bytes().get(start..body).unwrap_or_default();
-        let end = memmem::find(self.from(body), delimiter)
-            .map_or(self.sql.len(), |length| body + length + delimiter.len());
+        let delimiter = self.sql.get(start..body).unwrap_or_default();
+        let rest = self.sql.get(body..).unwrap_or_default();
+        let end =
+            rest.find(delimiter).map_or(self.sql.len(), |length| body + length + delimiter.len());
         (Kind::Literal, end)
     }
 
     /// A number with whatever clings to it: `1e-5`, `0xff`, `1_000`, and `12abc`, which no server since
     /// 15 accepts.
     fn number(&self, start: usize) -> usize {
-        let mut end = self.run(start, continues_number);
+        let mut end = self.run(start, NUMBER);
         if self.byte(end) == Some(b'.') {
-            end = self.run(end + 1, continues_number);
+            end = self.run(end + 1, NUMBER);
         }
         let exponent = matches!(self.byte(end - 1), Some(b'e' | b'E'));
         let sign = matches!(self.byte(end), Some(b'+' | b'-'));
         if exponent && sign && self.byte(end + 1).is_some_and(|byte| byte.is_ascii_digit()) {
-            end = self.run(end + 1, continues_number);
+            end = self.run(end + 1, NUMBER);
         }
         end
     }
@@ -232,7 +237,7 @@ impl Iterator for Lexer<'_> {
         self.skip_blanks();
         let start = self.at;
         let (kind, end) = match self.byte(start)? {
-            byte if starts_name(byte) => self.word(start),
+            byte if is(byte, NAME_START) => self.word(start),
             b'(' => (Kind::Open, start + 1),
             b')' => (Kind::Close, start + 1),
             b',' => (Kind::Comma, start + 1),
@@ -253,18 +258,37 @@ impl Iterator for Lexer<'_> {
     }
 }
 
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
-}
+const SPACE: u8 = 1;
+const DIGIT: u8 = 2;
+const NAME_START: u8 = 4;
+const DOLLAR: u8 = 8;
+/// What may follow in a number, or in the tag of a dollar quote.
+const NUMBER: u8 = NAME_START | DIGIT;
+const NAME: u8 = NUMBER | DOLLAR;
 
-fn starts_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
-}
+/// The class of each byte. All bytes of a character beyond ASCII belong to names.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "computed by the compiler, which would refuse a bad index"
+)]
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        classes[byte as usize] = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => SPACE,
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => NAME_START,
+            b'$' => DOLLAR,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
 
-fn continues_name(byte: u8) -> bool {
-    continues_number(byte) || byte == b'$'
-}
-
-fn continues_number(byte: u8) -> bool {
-    starts_name(byte) || byte.is_ascii_digit()
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES.get(usize::from(byte)).is_some_and(|of_byte| of_byte & class != 0)
 }

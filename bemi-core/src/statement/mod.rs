@@ -26,8 +26,6 @@ mod transaction;
 
 use std::ops::Range;
 
-use memchr::memchr;
-
 use self::tokens::Tokens;
 
 pub use self::functions::{NotAFunctionName, WriteFunctions};
@@ -112,6 +110,11 @@ impl<'sql> Statement<'sql> {
 /// The single statements of a text, each with the bytes it takes, from behind the semicolon before it to its
 /// own, without white space around. Empty ones are left out. Each is judged by itself.
 ///
+/// A context is in force from where it is emitted to the end of the transaction, or to a rollback behind
+/// that place. So a script needs it before its first write, and again before the first write after each
+/// commit or rollback. A `BEGIN` does not end what came before: it takes the statements in front of it, back
+/// to the last commit or rollback, into its transaction.
+///
 /// ```
 /// use bemi_core::statement::{Statement, statements};
 ///
@@ -147,7 +150,7 @@ pub fn statements_with<'sql>(
 /// Whether there is a semicolon, be it in a string, that is not at the end.
 fn may_hold_several(sql: &str) -> bool {
     let text = sql.trim_end_matches(|end: char| end == ';' || end.is_ascii_whitespace());
-    memchr(b';', text.as_bytes()).is_some()
+    text.contains(';')
 }
 
 /// The range without white space around, and without the semicolon at its end.
@@ -156,4 +159,63 @@ fn trimmed(sql: &str, range: Range<usize>) -> Range<usize> {
     let text = text.strip_suffix(';').unwrap_or(text);
     let start = range.start + text.len() - text.trim_ascii_start().len();
     start..start + text.trim_ascii().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_found_where_they_lie() {
+        let sql = " ;; SELECT ';' ;\n-- why\nDELETE FROM t;(SELECT 1; 2)\t; /* end */";
+        let found: Vec<_> = statements(sql)
+            .map(|(range, statement)| (sql.get(range).unwrap(), statement))
+            .collect();
+        let expected = [
+            ("SELECT ';'", Statement::Read),
+            ("-- why\nDELETE FROM t", Statement::Write),
+            ("(SELECT 1; 2)", Statement::Read),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn each_statement_of_a_script_has_its_own_verdict() {
+        let verdicts: Vec<_> =
+            statements("BEGIN; CALL p(); VALUES (1); COMMIT; COPY t FROM STDIN").collect();
+        let verdicts: Vec<_> = verdicts.into_iter().map(|(_, statement)| statement).collect();
+        let expected = [
+            Statement::Control(TransactionControl::Begin { read_only: false }),
+            Statement::Procedure,
+            Statement::Read,
+            Statement::Control(TransactionControl::Commit { chain: false }),
+            Statement::Write,
+        ];
+        assert_eq!(verdicts, expected);
+    }
+
+    #[test]
+    fn the_work_is_linear_in_the_text() {
+        // Quadratic work on these would take a minute each.
+        for part in [
+            "(",
+            "$a",
+            "/*",
+            "*/",
+            "WITH a AS (",
+            "EXPLAIN ",
+            "'a'\n",
+            "\"",
+            "$$",
+            "U&",
+            "1.",
+            ";",
+            "CREATE ",
+        ] {
+            let sql = part.repeat(200_000);
+            let _ = Statement::classify(&sql);
+            let _ = statements(&sql).count();
+            let _ = redact_literals(&sql);
+        }
+    }
 }

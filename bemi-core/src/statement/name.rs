@@ -82,3 +82,29 @@ fn clip(name: Cow<'_, str>) -> Cow<'_, str> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded_as_the_server_folds_them() {
+        let (long, cut) = ("x".repeat(70), "x".repeat(63));
+        let (umlauts, cut_umlauts) = ("ä".repeat(40), "ä".repeat(31));
+        for (written, folded) in [
+            ("plain", "plain"),
+            ("Mixed_1$", "mixed_1$"),
+            ("ÄB", "Äb"),
+            ("\"Mixed\"", "Mixed"),
+            ("\"a\"\"b\"", "a\"b"),
+            ("\"\"\"\"", "\""),
+            ("U&\"Mixed\"", "Mixed"),
+            (&long, &cut),
+            (&umlauts, &cut_umlauts),
+        ] {
+            assert_eq!(Name::new(written).folded(), folded);
+        }
+        assert_eq!(Name::new("SP"), Name::new("\"sp\""));
+        assert_ne!(Name::new("SP"), Name::new("\"SP\""));
+    }
+}

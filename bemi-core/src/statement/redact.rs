@@ -1,13 +1,14 @@
 //! A statement's text without the data in it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use super::lexer::{Kind, Lexer};
+use super::lexer::{Kind, Lexer, Token};
 
 /// No redacted text is longer than this, in bytes.
 pub const REDACTED_BYTES_MAX: usize = 4096;
 
-/// Stands, behind a space, for what did not fit.
+/// Stands for what did not fit; without the space where nothing did.
 const ELLIPSIS: &str = " …";
 
 /// The text with every literal in it replaced by `?`.
@@ -29,70 +30,78 @@ const ELLIPSIS: &str = " …";
 /// ```
 #[must_use]
 pub fn redact_literals(sql: &str) -> Cow<'_, str> {
-    let mut redacted = Redacted { sql, kept: 0, rewritten: None };
-    let mut lexer = Lexer::new(sql);
-    let mut end = 0;
-    let mut room_end = 0;
-    while let Some(token) = lexer.next() {
-        let blank = if token.start > end && redacted.length() > 0 { " " } else { "" };
-        let text = if token.kind == Kind::Literal { "?" } else { lexer.text(token) };
-        if redacted.length() + blank.len() + text.len() > REDACTED_BYTES_MAX {
-            redacted.truncate(room_end);
-            redacted.push(sql.len(), ELLIPSIS);
-            break;
+    let mut redacted = Redacted { sql, text: String::new(), run: 0..0 };
+    let mut room = 0;
+    for token in Lexer::new(sql) {
+        let blank = redacted.length() > 0 && token.start > redacted.run.end;
+        if token.kind == Kind::Literal {
+            redacted.replace(token, blank);
+        } else {
+            redacted.keep(token, blank);
         }
-        redacted.push(end, blank);
-        redacted.push(token.start, text);
+        if redacted.length() > REDACTED_BYTES_MAX {
+            return Cow::Owned(redacted.cut(room));
+        }
         if redacted.length() + ELLIPSIS.len() <= REDACTED_BYTES_MAX {
-            room_end = redacted.length();
+            room = redacted.length();
         }
-        end = token.end;
     }
     redacted.finish()
 }
 
-/// The text written so far, which is borrowed as long as it is how `sql` begins.
+/// What was written so far: `text`, and behind it the part of `sql` that `run` names. What needs no change
+/// is so copied in long runs, or not at all.
 struct Redacted<'sql> {
     sql: &'sql str,
-    kept: usize,
-    rewritten: Option<String>,
+    text: String,
+    run: Range<usize>,
 }
 
 impl<'sql> Redacted<'sql> {
     fn length(&self) -> usize {
-        self.rewritten.as_ref().map_or(self.kept, String::len)
+        self.text.len() + self.run.len()
     }
 
-    /// Appends `text`, which stands for what is at `at` in `sql`.
-    fn push(&mut self, at: usize, text: &str) {
-        if self.rewritten.is_none() {
-            let same =
-                at == self.kept && self.sql.get(at..).is_some_and(|rest| rest.starts_with(text));
-            if same {
-                self.kept += text.len();
-                return;
-            }
+    fn keep(&mut self, token: Token, blank: bool) {
+        let gap = self.sql.as_bytes().get(self.run.end..token.start).unwrap_or_default();
+        if self.length() > 0 && (gap.is_empty() || gap == b" ") {
+            self.run.end = token.end;
+        } else {
+            self.end_run(blank);
+            self.run = token.start..token.end;
         }
-        self.rewrite().push_str(text);
     }
 
-    fn truncate(&mut self, length: usize) {
-        self.rewrite().truncate(length);
+    fn replace(&mut self, token: Token, blank: bool) {
+        self.end_run(blank);
+        self.text.push('?');
+        self.run = token.end..token.end;
     }
 
-    fn rewrite(&mut self) -> &mut String {
-        let begun = self.sql.get(..self.kept).unwrap_or_default();
-        self.rewritten.get_or_insert_with(|| {
-            let mut text = String::with_capacity(self.sql.len().min(REDACTED_BYTES_MAX));
-            text.push_str(begun);
-            text
-        })
-    }
-
-    fn finish(self) -> Cow<'sql, str> {
-        match self.rewritten {
-            Some(text) => Cow::Owned(text),
-            None => Cow::Borrowed(self.sql.get(..self.kept).unwrap_or_default()),
+    fn end_run(&mut self, blank: bool) {
+        self.text.push_str(self.kept());
+        if blank {
+            self.text.push(' ');
         }
+    }
+
+    fn kept(&self) -> &'sql str {
+        self.sql.get(self.run.clone()).unwrap_or_default()
+    }
+
+    /// The first `length` bytes, with the mark that there was more.
+    fn cut(mut self, length: usize) -> String {
+        self.end_run(false);
+        self.text.truncate(length);
+        self.text.push_str(if length == 0 { ELLIPSIS.trim_start() } else { ELLIPSIS });
+        self.text
+    }
+
+    fn finish(mut self) -> Cow<'sql, str> {
+        if self.text.is_empty() {
+            return Cow::Borrowed(self.kept());
+        }
+        self.end_run(false);
+        Cow::Owned(self.text)
     }
 }

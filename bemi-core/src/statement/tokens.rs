@@ -72,6 +72,11 @@ impl<'sql, 'f> Tokens<'sql, 'f> {
         if self.ended { None } else { self.lexer.clone().next() }
     }
 
+    /// Whether the token is this keyword, which is given in lower case.
+    pub(super) fn is(&self, token: Token, keyword: &str) -> bool {
+        token.kind == Kind::Word && self.text(token).eq_ignore_ascii_case(keyword)
+    }
+
     pub(super) fn keyword(&self, token: Token) -> Keyword {
         let mut keyword = Keyword { bytes: [0; KEYWORD_BYTES_MAX], length: 0 };
         let text = if token.kind == Kind::Word { self.text(token) } else { "" };

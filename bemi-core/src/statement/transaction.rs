@@ -54,7 +54,7 @@ pub(super) fn begin<'sql>(tokens: &mut Tokens<'sql, '_>) -> TransactionControl<'
 /// What follows `COMMIT` or `END`.
 pub(super) fn commit<'sql>(tokens: &mut Tokens<'sql, '_>) -> TransactionControl<'sql> {
     match after_noise(tokens) {
-        Some(token) if is(tokens, token, b"prepared") => TransactionControl::CommitPrepared,
+        Some(token) if tokens.is(token, "prepared") => TransactionControl::CommitPrepared,
         token => TransactionControl::Commit { chain: chain(tokens, token) },
     }
 }
@@ -62,8 +62,8 @@ pub(super) fn commit<'sql>(tokens: &mut Tokens<'sql, '_>) -> TransactionControl<
 /// What follows `ROLLBACK` or `ABORT`.
 pub(super) fn rollback<'sql>(tokens: &mut Tokens<'sql, '_>) -> TransactionControl<'sql> {
     match after_noise(tokens) {
-        Some(token) if is(tokens, token, b"prepared") => TransactionControl::RollbackPrepared,
-        Some(token) if is(tokens, token, b"to") => {
+        Some(token) if tokens.is(token, "prepared") => TransactionControl::RollbackPrepared,
+        Some(token) if tokens.is(token, "to") => {
             TransactionControl::RollbackTo(savepoint_name(tokens))
         }
         token => TransactionControl::Rollback { chain: chain(tokens, token) },
@@ -83,22 +83,22 @@ pub(super) fn release<'sql>(tokens: &mut Tokens<'sql, '_>) -> TransactionControl
 /// What follows `PREPARE`: the same word prepares a statement, whose name may be `transaction`.
 pub(super) fn prepare<'sql>(tokens: &mut Tokens<'sql, '_>) -> Option<TransactionControl<'sql>> {
     let first = tokens.next()?;
-    if !is(tokens, first, b"transaction") {
+    if !tokens.is(first, "transaction") {
         return None;
     }
     let next = tokens.next();
     let names_a_statement =
-        next.is_some_and(|token| token.kind == Kind::Open || is(tokens, token, b"as"));
+        next.is_some_and(|token| token.kind == Kind::Open || tokens.is(token, "as"));
     (!names_a_statement).then_some(TransactionControl::Prepare)
 }
 
 /// What follows `SET`: only `[SESSION | LOCAL] TRANSACTION` with an access mode matters.
 pub(super) fn set<'sql>(tokens: &mut Tokens<'sql, '_>) -> Option<TransactionControl<'sql>> {
     let mut token = tokens.next()?;
-    if is(tokens, token, b"session") || is(tokens, token, b"local") {
+    if tokens.is(token, "session") || tokens.is(token, "local") {
         token = tokens.next()?;
     }
-    if !is(tokens, token, b"transaction") {
+    if !tokens.is(token, "transaction") {
         return None;
     }
     access_mode(tokens).map(|read_only| TransactionControl::AccessMode { read_only })
@@ -114,7 +114,7 @@ fn access_mode(tokens: &mut Tokens<'_, '_>) -> Option<bool> {
             b"write" if after_read => read_only = Some(false),
             _ => {}
         }
-        after_read = is(tokens, token, b"read");
+        after_read = tokens.is(token, "read");
     }
     read_only
 }
@@ -122,7 +122,7 @@ fn access_mode(tokens: &mut Tokens<'_, '_>) -> Option<bool> {
 /// The first token behind an optional `WORK` or `TRANSACTION`.
 fn after_noise(tokens: &mut Tokens<'_, '_>) -> Option<Token> {
     let token = tokens.next()?;
-    if is(tokens, token, b"work") || is(tokens, token, b"transaction") {
+    if tokens.is(token, "work") || tokens.is(token, "transaction") {
         tokens.next()
     } else {
         Some(token)
@@ -131,14 +131,14 @@ fn after_noise(tokens: &mut Tokens<'_, '_>) -> Option<Token> {
 
 /// `AND CHAIN`, but not `AND NO CHAIN`.
 fn chain(tokens: &mut Tokens<'_, '_>, first: Option<Token>) -> bool {
-    first.is_some_and(|token| is(tokens, token, b"and"))
-        && tokens.next().is_some_and(|token| is(tokens, token, b"chain"))
+    first.is_some_and(|token| tokens.is(token, "and"))
+        && tokens.next().is_some_and(|token| tokens.is(token, "chain"))
 }
 
 /// A name behind an optional `SAVEPOINT`, which may itself be the name.
 fn savepoint_name<'sql>(tokens: &mut Tokens<'sql, '_>) -> Name<'sql> {
     let first = tokens.next();
-    let word = first.is_some_and(|token| is(tokens, token, b"savepoint"));
+    let word = first.is_some_and(|token| tokens.is(token, "savepoint"));
     let first = first.map(|token| Name::new(tokens.text(token)));
     let second = if word { name(tokens) } else { None };
     second.or(first).unwrap_or(Name::new(""))
@@ -148,6 +148,65 @@ fn name<'sql>(tokens: &mut Tokens<'sql, '_>) -> Option<Name<'sql>> {
     tokens.next().map(|token| Name::new(tokens.text(token)))
 }
 
-fn is(tokens: &Tokens<'_, '_>, token: Token, keyword: &[u8]) -> bool {
-    tokens.keyword(token).as_bytes() == keyword
+#[cfg(test)]
+mod tests {
+    use super::TransactionControl::*;
+    use super::*;
+    use crate::statement::Statement;
+
+    #[test]
+    fn control_is_recognised_in_all_its_spellings() {
+        let name = Name::new;
+        for (sql, expected) in [
+            ("BEGIN", Begin { read_only: false }),
+            ("begin transaction isolation level read committed", Begin { read_only: false }),
+            ("BEGIN WORK READ ONLY", Begin { read_only: true }),
+            (
+                "START TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ ONLY, DEFERRABLE",
+                Begin { read_only: true },
+            ),
+            ("START TRANSACTION READ/**/ONLY", Begin { read_only: true }),
+            ("BEGIN READ ONLY READ WRITE", Begin { read_only: false }),
+            ("SET TRANSACTION READ ONLY", AccessMode { read_only: true }),
+            (
+                "SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
+                AccessMode { read_only: false },
+            ),
+            ("COMMIT", Commit { chain: false }),
+            ("COMMIT WORK AND CHAIN", Commit { chain: true }),
+            ("END TRANSACTION AND NO CHAIN", Commit { chain: false }),
+            ("END;", Commit { chain: false }),
+            ("ROLLBACK", Rollback { chain: false }),
+            ("ABORT AND CHAIN", Rollback { chain: true }),
+            ("ROLLBACK TRANSACTION AND NO CHAIN", Rollback { chain: false }),
+            ("SAVEPOINT A", Savepoint(name("a"))),
+            ("SAVEPOINT \"A b\";", Savepoint(name("\"A b\""))),
+            ("SAVEPOINT savepoint", Savepoint(name("savepoint"))),
+            ("ROLLBACK TO a", RollbackTo(name("a"))),
+            ("ROLLBACK WORK TO SAVEPOINT a", RollbackTo(name("a"))),
+            ("ROLLBACK TO SAVEPOINT", RollbackTo(name("savepoint"))),
+            ("ROLLBACK TO savepoint savepoint", RollbackTo(name("savepoint"))),
+            ("RELEASE a", Release(name("a"))),
+            ("RELEASE SAVEPOINT -- which\n a", Release(name("a"))),
+            ("PREPARE TRANSACTION 'a'", Prepare),
+            ("COMMIT PREPARED 'a'", CommitPrepared),
+            ("ROLLBACK PREPARED 'a'", RollbackPrepared),
+        ] {
+            assert_eq!(Statement::classify(sql), Statement::Control(expected), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_control_is_none() {
+        for sql in [
+            "PREPARE transaction AS SELECT 1",
+            "PREPARE transaction (int) AS SELECT $1",
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+            "SET x = 'TRANSACTION READ ONLY'",
+            "SELECT 1 AS begin",
+        ] {
+            assert_eq!(Statement::classify(sql), Statement::Read, "{sql}");
+        }
+    }
 }
