@@ -1,0 +1,152 @@
+//! What the worker is told: which databases, and the names of what it owns in them.
+//!
+//! Everything is checked here once; what holds a [`Config`] need not look again.
+
+mod connection;
+mod file;
+mod name;
+mod resolve;
+mod run;
+mod tls;
+
+use std::path::PathBuf;
+
+pub use connection::ConnectionConfig;
+pub use name::{PublicationName, SlotName};
+pub(crate) use resolve::Settings;
+pub use run::{OnGap, RunOptions};
+pub(crate) use tls::Verification;
+pub use tls::{SslMode, TlsOptions};
+
+/// Which databases, and the names of what the worker owns in them.
+///
+/// ```
+/// use bemi_worker::config::Config;
+///
+/// let config = Config::new("postgres://postgres@localhost/shop".parse()?);
+/// assert_eq!(config.destination, config.source);
+/// assert_eq!(config.slot.as_str(), "bemi");
+/// # Ok::<(), bemi_worker::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The database whose changes are tracked.
+    pub source: ConnectionConfig,
+    /// The database that holds `changes`.
+    pub destination: ConnectionConfig,
+    /// The replication slot in the source.
+    pub slot: SlotName,
+    /// The publications in the source.
+    pub publication: PublicationName,
+    /// The schema of `changes` in the destination.
+    pub changes_schema: String,
+}
+
+impl Config {
+    /// Changes of `source`, stored in the same database, under the default names.
+    #[must_use]
+    pub fn new(source: ConnectionConfig) -> Self {
+        Self {
+            destination: source.clone(),
+            source,
+            slot: SlotName::default(),
+            publication: PublicationName::default(),
+            changes_schema: "public".to_owned(),
+        }
+    }
+}
+
+/// What is wrong with the configuration. Messages never hold a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No source database.
+    #[error(
+        "no database is given; set DATABASE_URL to postgres://user:password@host:5432/database, or set DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD"
+    )]
+    NoSource,
+    /// The URL cannot be read.
+    #[error("the database URL cannot be read: {why}")]
+    Url {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Part of a connection is missing.
+    #[error("no {what} is given by {given_by}; add it")]
+    Missing {
+        /// Which part.
+        what: &'static str,
+        /// The setting that lacks it.
+        given_by: &'static str,
+    },
+    /// More than one host.
+    #[error(
+        "the database URL names several hosts; a slot lives on one server, so give the host of the primary alone"
+    )]
+    SeveralHosts,
+    /// The password is not text.
+    #[error("the password is not UTF-8 when decoded; check how it is percent-encoded")]
+    PasswordNotText,
+    /// Not a port.
+    #[error("'{0}' is not a port; give a number from 1 to 65535")]
+    Port(String),
+    /// A table of the file has both a URL and parts.
+    #[error("{table} has both a url and parts of one; keep either")]
+    UrlAndParts {
+        /// Which table.
+        table: &'static str,
+    },
+    /// An option that does not exist.
+    #[error("there is no option '{0}'")]
+    UnknownOption(String),
+    /// Not an `sslmode`.
+    #[error(
+        "'{0}' is not an sslmode; it is one of disable, allow, prefer, require, verify-ca, verify-full"
+    )]
+    SslMode(String),
+    /// A certificate without its key, or the other way round.
+    #[error("sslcert and sslkey go together, and only one is given; give both or neither")]
+    HalfAClientCertificate,
+    /// Not the name of a slot.
+    #[error(
+        "'{0}' cannot be the name of a replication slot; use 1 to 63 lower-case letters, digits and underscores"
+    )]
+    SlotName(String),
+    /// Not a name for the publications.
+    #[error(
+        "'{0}' cannot be the name of the publication; use 1 to 51 lower-case letters, digits and underscores, no digit first"
+    )]
+    PublicationName(String),
+    /// Not a schema for `changes`.
+    #[error("'{0}' cannot be the schema of changes; use a name that does not start with pg_")]
+    ChangesSchema(String),
+    /// The file cannot be read.
+    #[error("cannot read the config file {}: {source}", path.display())]
+    FileNotRead {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file says something that it cannot say.
+    #[error("config file {}, line {line}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Patterns that cannot be.
+    #[error("'{pattern}' is not a pattern of {of}: {why}")]
+    Pattern {
+        /// As it was given.
+        pattern: String,
+        /// Of what: `tables`, `tables or columns`.
+        of: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}

@@ -1,0 +1,332 @@
+//! Makes a [`Config`] of what flags, environment and file say: flag before environment before file.
+//!
+//! A connection is taken whole from the first of them that gives one, so that half a connection to
+//! one database never meets half of another. Only what would be missing is filled in: the password,
+//! the user and libpq's TLS settings.
+//!
+//! Invariant: pure, apart from reading the file that it is told to.
+
+use std::path::PathBuf;
+
+use super::connection::Parts;
+use super::file::{self, ConfigFile};
+use super::{Config, ConfigError, ConnectionConfig};
+
+/// What the command line says, each setting filled in from its own environment variable.
+#[derive(Clone, Default, clap::Args)]
+#[command(next_help_heading = "Connection and names")]
+pub(crate) struct Settings {
+    /// Read settings from this TOML file; flags and environment beat it
+    #[arg(long = "config", env = "BEMI_CONFIG", value_name = "FILE", global = true)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The database to track, postgres://user:password@host:5432/database; else DB_HOST, DB_PORT,
+    /// DB_NAME, DB_USER and DB_PASSWORD say. A password is better left in the environment, since
+    /// other users see flags
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
+    pub(crate) database_url: Option<String>,
+
+    /// Where the changes are stored, if not in the database that is tracked; else
+    /// DESTINATION_DB_HOST and so on say
+    #[arg(
+        long,
+        env = "DESTINATION_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        global = true
+    )]
+    pub(crate) destination_database_url: Option<String>,
+
+    /// The replication slot [default: bemi]
+    #[arg(long, env = "BEMI_SLOT", hide_env_values = true, value_name = "NAME", global = true)]
+    pub(crate) slot: Option<String>,
+
+    /// The publication; a second one gets the suffix _insert_only [default: bemi]
+    #[arg(
+        long,
+        env = "BEMI_PUBLICATION",
+        hide_env_values = true,
+        value_name = "NAME",
+        global = true
+    )]
+    pub(crate) publication: Option<String>,
+
+    /// The schema of the table changes [default: public]
+    #[arg(
+        long,
+        env = "BEMI_CHANGES_SCHEMA",
+        hide_env_values = true,
+        value_name = "SCHEMA",
+        global = true
+    )]
+    pub(crate) changes_schema: Option<String>,
+}
+
+/// The names under which one of the two connections is configured.
+struct Names {
+    url: &'static str,
+    parts: &'static str,
+    table: &'static str,
+    host: &'static str,
+    port: &'static str,
+    database: &'static str,
+    user: &'static str,
+    password: &'static str,
+}
+
+const SOURCE: Names = Names {
+    url: "DATABASE_URL",
+    parts: "DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD",
+    table: "[source] of the config file",
+    host: "DB_HOST",
+    port: "DB_PORT",
+    database: "DB_NAME",
+    user: "DB_USER",
+    password: "DB_PASSWORD",
+};
+
+const DESTINATION: Names = Names {
+    url: "DESTINATION_DATABASE_URL",
+    parts: "DESTINATION_DB_HOST, _PORT, _NAME, _USER and _PASSWORD",
+    table: "[destination] of the config file",
+    host: "DESTINATION_DB_HOST",
+    port: "DESTINATION_DB_PORT",
+    database: "DESTINATION_DB_NAME",
+    user: "DESTINATION_DB_USER",
+    password: "DESTINATION_DB_PASSWORD",
+};
+
+/// libpq's variables, for what a URL does not say.
+const TLS_VARIABLES: [(&str, &str); 4] = [
+    ("PGSSLMODE", "sslmode"),
+    ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
+];
+
+impl Config {
+    /// Reads the configuration. `environment` tells a variable's value.
+    pub(crate) fn resolve(
+        settings: &Settings,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let file = match &settings.file {
+            Some(path) => ConfigFile::read(path)?,
+            None => ConfigFile::default(),
+        };
+        resolve(settings, &environment, &file)
+    }
+}
+
+fn resolve(
+    settings: &Settings,
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: &ConfigFile,
+) -> Result<Config, ConfigError> {
+    let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let source =
+        connection(&SOURCE, settings.database_url.as_deref(), &environment, file.source.as_ref())?
+            .ok_or(ConfigError::NoSource)?;
+    let destination = connection(
+        &DESTINATION,
+        settings.destination_database_url.as_deref(),
+        &environment,
+        file.destination.as_ref(),
+    )?;
+    let mut config = Config::new(source);
+    if let Some(destination) = destination {
+        config.destination = destination;
+    }
+    if let Some(slot) = settings.slot.as_ref().or(file.slot.as_ref()) {
+        config.slot = slot.parse()?;
+    }
+    if let Some(publication) = settings.publication.as_ref().or(file.publication.as_ref()) {
+        config.publication = publication.parse()?;
+    }
+    if let Some(schema) = settings.changes_schema.as_ref().or(file.changes_schema.as_ref()) {
+        if schema.is_empty() || schema.starts_with("pg_") || schema.contains('\0') {
+            return Err(ConfigError::ChangesSchema(schema.clone()));
+        }
+        config.changes_schema.clone_from(schema);
+    }
+    Ok(config)
+}
+
+fn connection(
+    names: &Names,
+    url: Option<&str>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: Option<&file::Connection>,
+) -> Result<Option<ConnectionConfig>, ConfigError> {
+    let get = |name: &str| environment(name);
+    let (host, port) = (get(names.host), get(names.port));
+    let (database, user, password) = (get(names.database), get(names.user), get(names.password));
+    let default_user = ["PGUSER", "USER", "LOGNAME"].into_iter().find_map(get);
+
+    let mut config = if let Some(url) = url.filter(|url| !url.is_empty()) {
+        ConnectionConfig::from_url(url, default_user.as_deref(), names.url)?
+    } else if host.is_some() || port.is_some() || database.is_some() || user.is_some() {
+        let parts = Parts {
+            host: host.as_deref(),
+            port: port.as_deref(),
+            database: database.as_deref(),
+            user: user.as_deref().or(default_user.as_deref()),
+            password: None,
+        };
+        ConnectionConfig::from_parts(parts, names.parts)?
+    } else if let Some(file) = file {
+        from_file(file, default_user.as_deref(), names)?
+    } else {
+        return Ok(None);
+    };
+
+    let mode_is_given = config.tls != super::TlsOptions::default();
+    if !mode_is_given {
+        for (variable, option) in TLS_VARIABLES {
+            if let Some(value) = get(variable) {
+                config.tls.set(option, &value)?;
+            }
+        }
+    }
+    config.tls.check()?;
+    // A password from the environment beats one in a file, and fills in for a URL without one.
+    let of_file = file.and_then(|file| file.password.clone());
+    let filled_in = password.or(of_file);
+    if config.password.is_none() || config.given_by == names.table {
+        config.password = filled_in.or(config.password);
+    }
+    Ok(Some(config))
+}
+
+fn from_file(
+    file: &file::Connection,
+    default_user: Option<&str>,
+    names: &Names,
+) -> Result<ConnectionConfig, ConfigError> {
+    let has_parts = file.host.is_some()
+        || file.port.is_some()
+        || file.database.is_some()
+        || file.user.is_some();
+    let port = file.port.map(|port| port.to_string());
+    let mut config = match &file.url {
+        Some(_) if has_parts => return Err(ConfigError::UrlAndParts { table: names.table }),
+        Some(url) => ConnectionConfig::from_url(url, default_user, names.table)?,
+        None => ConnectionConfig::from_parts(
+            Parts {
+                host: file.host.as_deref(),
+                port: port.as_deref(),
+                database: file.database.as_deref(),
+                user: file.user.as_deref().or(default_user),
+                password: file.password.as_deref(),
+            },
+            names.table,
+        )?,
+    };
+    for (option, value) in [
+        ("sslmode", &file.sslmode),
+        ("sslrootcert", &file.sslrootcert),
+        ("sslcert", &file.sslcert),
+        ("sslkey", &file.sslkey),
+    ] {
+        if let Some(value) = value {
+            config.tls.set(option, value)?;
+        }
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::SslMode;
+
+    fn resolve_with(
+        settings: &Settings,
+        variables: &[(&str, &str)],
+        file: &str,
+    ) -> Result<Config, ConfigError> {
+        let file = ConfigFile::parse(file, Path::new("bemi.toml"))?;
+        let environment = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        resolve(settings, &environment, &file)
+    }
+
+    fn flag(url: &str) -> Settings {
+        Settings { database_url: Some(url.to_owned()), ..Settings::default() }
+    }
+
+    const FILE: &str = "slot = \"of_file\"\n[source]\nhost = \"file\"\ndatabase = \"db\"\nuser = \"u\"\npassword = \"p\"\n";
+
+    #[test]
+    fn a_url_beats_parts_and_parts_beat_the_file() {
+        let parts = [("DB_HOST", "parts"), ("DB_NAME", "db"), ("DB_USER", "u")];
+        let source = |settings: &Settings, variables: &[(&str, &str)]| {
+            resolve_with(settings, variables, FILE).unwrap().source.to_string()
+        };
+        assert_eq!(source(&flag("postgres://u@url/db"), &parts), "u@url:5432/db");
+        assert_eq!(source(&Settings::default(), &parts), "u@parts:5432/db");
+        assert_eq!(source(&Settings::default(), &[]), "u@file:5432/db");
+    }
+
+    #[test]
+    fn the_destination_is_the_source_until_it_is_given() {
+        let config = resolve_with(&flag("postgres://u@a/db"), &[], "").unwrap();
+        assert_eq!(config.destination, config.source);
+        let variables = [("DESTINATION_DB_HOST", "b"), ("DESTINATION_DB_NAME", "audit")];
+        let user = [("DESTINATION_DB_USER", "w"), ("DESTINATION_DB_PORT", "6000")];
+        let config =
+            resolve_with(&flag("postgres://u@a/db"), &[variables, user].concat(), "").unwrap();
+        assert_eq!(config.destination.to_string(), "w@b:6000/audit");
+    }
+
+    #[test]
+    fn a_missing_password_is_filled_in_and_a_given_one_stays() {
+        let password = |url: &str| {
+            let config = resolve_with(&flag(url), &[("DB_PASSWORD", "env")], "").unwrap();
+            config.source.password().map(ToOwned::to_owned)
+        };
+        assert_eq!(password("postgres://u@a/db").as_deref(), Some("env"));
+        assert_eq!(password("postgres://u:url@a/db").as_deref(), Some("url"));
+        let config = resolve_with(&Settings::default(), &[("DB_PASSWORD", "env")], FILE).unwrap();
+        assert_eq!(config.source.password(), Some("env"));
+        let config = resolve_with(&Settings::default(), &[], FILE).unwrap();
+        assert_eq!(config.source.password(), Some("p"));
+    }
+
+    #[test]
+    fn names_come_from_flag_then_file_then_default() {
+        let mut settings = flag("postgres://u@a/db");
+        assert_eq!(resolve_with(&settings, &[], "").unwrap().slot.as_str(), "bemi");
+        assert_eq!(resolve_with(&settings, &[], FILE).unwrap().slot.as_str(), "of_file");
+        settings.slot = Some("of_flag".to_owned());
+        assert_eq!(resolve_with(&settings, &[], FILE).unwrap().slot.as_str(), "of_flag");
+    }
+
+    #[test]
+    fn libpqs_variables_fill_in_for_a_url_that_says_nothing_of_tls() {
+        let variables = [("PGSSLMODE", "verify-full"), ("PGSSLROOTCERT", "/ca.pem")];
+        let mode = |url: &str| resolve_with(&flag(url), &variables, "").unwrap().source.tls.mode;
+        assert_eq!(mode("postgres://u@a/db"), SslMode::VerifyFull);
+        assert_eq!(mode("postgres://u@a/db?sslmode=require"), SslMode::Require);
+    }
+
+    #[test]
+    fn nothing_given_is_told_with_what_to_give() {
+        let error = resolve_with(&Settings::default(), &[], "").unwrap_err().to_string();
+        assert!(error.contains("DATABASE_URL"), "{error}");
+        let error = resolve_with(&Settings::default(), &[("DATABASE_URL", "")], "").unwrap_err();
+        assert!(matches!(error, ConfigError::NoSource));
+        let error = resolve_with(&Settings::default(), &[("DB_HOST", "a")], "").unwrap_err();
+        assert!(matches!(error, ConfigError::Missing { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_url_and_its_parts_in_one_file_contradict_each_other() {
+        let file = "[source]\nurl = \"postgres://u@a/db\"\nhost = \"b\"\n";
+        let error = resolve_with(&Settings::default(), &[], file).unwrap_err();
+        assert!(matches!(error, ConfigError::UrlAndParts { .. }), "{error}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Why the worker gave up, named by consequence.
+//!
+//! Invariant: every message says what happened, to what, and what to do about it, in one line, and
+//! holds neither a password nor row data.
+
+use std::fmt;
+
+use crate::config::ConfigError;
+use crate::connect::{ConnectError, Fault};
+
+/// Why the worker gave up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// It was told something that cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+
+    /// A database cannot be reached, or does not let us in.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+
+    /// What must be there before the command can do its work is not.
+    #[error("{0}")]
+    Unready(Problems),
+
+    /// Setup has not run, or not to its end, or somebody removed what it had made.
+    #[error("{what}; run `bemi-worker setup` first")]
+    NotSetUp {
+        /// What is missing.
+        what: String,
+    },
+
+    /// The replication slot is used by another process.
+    #[error(
+        "replication slot {slot} is in use by process {process}; stop that worker, or give this one another --slot"
+    )]
+    SlotInUse {
+        /// The slot.
+        slot: String,
+        /// The server process that streams from it, as far as it is known.
+        process: String,
+    },
+
+    /// Changes were lost before they could be stored.
+    #[error(
+        "changes were lost: {reason}; `bemi-worker doctor` tells more, `bemi-worker run --on-gap continue` records the gap and goes on behind it"
+    )]
+    Gap {
+        /// What happened to which stretch.
+        reason: String,
+    },
+
+    /// Another worker has taken over the slot's checkpoint.
+    #[error(
+        "another worker has taken over slot {slot}, and this one has stopped; run one worker for a slot"
+    )]
+    Replaced {
+        /// The slot.
+        slot: String,
+    },
+
+    /// A database refused a statement, or the connection broke where it cannot be tried again.
+    #[error("cannot {doing}: {why}", why = describe(source))]
+    Database {
+        /// What was being done, as a verb: `read the catalog of the source`.
+        doing: String,
+        /// What the driver said.
+        source: tokio_postgres::Error,
+    },
+
+    /// The stream of changes broke.
+    #[error("the stream of changes from the source broke: {why}")]
+    Replication {
+        /// What the server or the system said.
+        why: String,
+        /// What it means.
+        fault: Fault,
+    },
+
+    /// What the source sent is not a sequence of transactions.
+    #[error(
+        "the source sent what cannot be followed: {why}; nothing is lost, the slot keeps it; please report this"
+    )]
+    Stream {
+        /// What is wrong with it.
+        why: String,
+    },
+
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] std::io::Error),
+
+    /// Told to stop at once.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// One thing that must be mended before the command can do its work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Something that the role may not do.
+    NotAllowed(String),
+    /// Something that is not as it must be.
+    Requirement(String),
+}
+
+/// Everything that must be mended, so that nobody has to mend one to be told of the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl WorkerError {
+    /// The exit code of a program that ends with this error.
+    ///
+    /// ```
+    /// use bemi_worker::WorkerError;
+    ///
+    /// assert_eq!(WorkerError::Interrupted.exit_code(), 130);
+    /// ```
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::Unready(Problems(problems)) => {
+                let not_allowed = |problem: &Problem| matches!(problem, Problem::NotAllowed(_));
+                if problems.iter().any(not_allowed) { 6 } else { 3 }
+            }
+            Self::NotSetUp { .. } | Self::Gap { .. } => 3,
+            Self::Connect(_) => 6,
+            Self::Database { source, .. } => match Fault::of(source) {
+                Fault::NotAllowed | Fault::Credentials | Fault::NoSuchDatabase => 6,
+                _ => 1,
+            },
+            Self::Replication { fault: Fault::NotAllowed | Fault::Credentials, .. } => 6,
+            Self::SlotInUse { .. }
+            | Self::Replaced { .. }
+            | Self::Replication { .. }
+            | Self::Stream { .. }
+            | Self::Output(_) => 1,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// Whether trying again later may do.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_transient(),
+            Self::Database { source, .. } => Fault::of(source).is_transient(),
+            Self::Replication { fault, .. } => fault.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// For `map_err` on the driver's calls; `doing` is a verb.
+    pub(crate) fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Database { doing, source }
+    }
+}
+
+/// What the server said, with its hint; what it details may be row data, and stays out.
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(database) => {
+            let hint = database.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{} [{}]{hint}", database.message(), database.code().code())
+        }
+        None => match std::error::Error::source(error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+impl Problems {
+    pub(crate) fn requirement(&mut self, what: impl Into<String>) {
+        self.0.push(Problem::Requirement(what.into()));
+    }
+
+    pub(crate) fn not_allowed(&mut self, what: impl Into<String>) {
+        self.0.push(Problem::NotAllowed(what.into()));
+    }
+
+    /// An error, if there is any problem.
+    pub(crate) fn into_result(self) -> Result<(), WorkerError> {
+        if self.0.is_empty() { Ok(()) } else { Err(WorkerError::Unready(self)) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NotAllowed(what) | Self::Requirement(what)) = self;
+        f.write_str(what)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [only] => only.fmt(f),
+            several => {
+                write!(f, "{} things must be mended first:", several.len())?;
+                several.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_allowed_decides_the_exit_code() {
+        let mut problems = Problems::default();
+        problems.requirement("wal_level is replica");
+        assert_eq!(WorkerError::Unready(problems.clone()).exit_code(), 3);
+        problems.not_allowed("the role lacks REPLICATION");
+        assert_eq!(WorkerError::Unready(problems).exit_code(), 6);
+    }
+
+    #[test]
+    fn several_problems_are_told_at_once() {
+        let mut problems = Problems::default();
+        problems.requirement("first");
+        assert_eq!(problems.to_string(), "first");
+        problems.requirement("second");
+        let told = "2 things must be mended first:\n  - first\n  - second";
+        assert_eq!(problems.to_string(), told);
+    }
+}
