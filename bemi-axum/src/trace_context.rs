@@ -41,11 +41,11 @@ impl<'a> TraceParent<'a> {
         let parent_id = hex(fields.next()?, 16)?;
         hex(fields.next()?, 2)?;
         let more = fields.next().is_some();
-        let valid = version != "ff"
-            && !(version == "00" && more)
-            && !is_zero(trace_id)
-            && !is_zero(parent_id);
-        valid.then_some(Self { trace_id, parent_id })
+        let unknown = version == "ff" || (version == "00" && more);
+        if unknown || is_zero(trace_id) || is_zero(parent_id) {
+            return None;
+        }
+        Some(Self { trace_id, parent_id })
     }
 }
 
