@@ -57,28 +57,43 @@ fn verdict(statement: Statement<'_>) -> &'static str {
     }
 }
 
-/// The pieces between which a comment may stand: cut by rules of the test's own, more coarsely than the
-/// server does, so that nothing inside quotes or comments is ever touched.
+/// The pieces between which a comment may stand: cut by rules of the test's own, which leave whole what is
+/// hard to cut (the rest from a comment, a dollar quote or an escape string on).
 fn pieces(sql: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
-        let opaque = ["'", "\"", "$", "--", "/*", "&"].iter().any(|mark| rest.starts_with(mark));
-        let length = if opaque {
+        let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let length = if ["$", "--", "/*"].iter().any(|mark| rest.starts_with(mark)) {
             rest.len()
-        } else if first.is_alphanumeric() || first == '_' {
-            let word =
-                rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-            // The word may be part of what follows: `E'…'`, `U&"…"`, `a$b$`, `1.5e-3`.
-            let clings = rest[word..].starts_with(['\'', '"', '$', '&', '.']);
-            if clings { rest.len() } else { word }
-        } else {
+        } else if first == '\'' || first == '"' {
+            quoted(rest, first)
+        } else if word == 0 {
             first.len_utf8()
+        } else if rest[word..].starts_with(['\'', '"', '$', '&'])
+            || (first.is_numeric() && rest[word..].starts_with('.'))
+        {
+            rest.len()
+        } else {
+            word
         };
         pieces.push(&rest[..length]);
         rest = &rest[length..];
     }
     pieces
+}
+
+/// The length of the quoted text that `sql` begins with; a doubled quote does not end it.
+fn quoted(sql: &str, quote: char) -> usize {
+    let mut at = 1;
+    while let Some(length) = sql[at..].find(quote) {
+        at += length + 1;
+        if !sql[at..].starts_with(quote) {
+            return at;
+        }
+        at += 1;
+    }
+    sql.len()
 }
 
 #[test]

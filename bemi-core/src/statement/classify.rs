@@ -147,8 +147,8 @@ fn copy<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
     }
     while let Some(token) = tokens.next() {
         match tokens.keyword(token).as_bytes() {
-            b"from" if tokens.depth() == 0 => return Statement::Write,
-            b"to" if tokens.depth() == 0 => return Statement::Read,
+            b"from" => return Statement::Write,
+            b"to" => return Statement::Read,
             _ => {}
         }
     }

@@ -280,6 +280,8 @@ WITH x AS (WITH y AS (SELECT 'n' AS title) INSERT INTO todos (title) SELECT titl
 --: read
 WITH x AS (WITH y AS (SELECT 1), z AS (SELECT 2) SELECT * FROM y, z), w AS (SELECT 3) SELECT * FROM x, w
 --: write
+WITH x AS (WITH y AS (SELECT 1) SELECT * FROM y), w AS (DELETE FROM todos RETURNING id) SELECT * FROM w
+--: write
 WITH x AS (WITH y AS (SELECT 1) (SELECT 2)) INSERT INTO todos (title) SELECT 'x' FROM x
 --: write
 WITH RECURSIVE t(id, up) AS (SELECT 1, 0 UNION ALL SELECT id + 1, id FROM t WHERE id < 3)
@@ -352,6 +354,10 @@ EXPLAIN (ANALYZE, COSTS OFF) UPDATE todos SET done = NOT done
 EXPLAIN (COSTS OFF, ANALYZE TRUE, TIMING OFF) DELETE FROM todos
 --: write
 EXPLAIN (TIMING off, ANALYZE on) WITH d AS (DELETE FROM todos RETURNING 1) SELECT * FROM d
+--: write    the parenthesis is the query's
+EXPLAIN ANALYZE (WITH d AS (DELETE FROM todos RETURNING id) SELECT * FROM d)
+--: write
+EXPLAIN (ANALYZE) (WITH d AS (DELETE FROM todos RETURNING id) SELECT * FROM d)
 --: write    the last one counts
 EXPLAIN (ANALYZE off, ANALYZE) DELETE FROM todos
 --: write
