@@ -1,0 +1,314 @@
+//! Makes batches of the stream's events.
+
+use std::collections::HashMap;
+
+use bemi_core::{CommitPosition, HEARTBEAT_PREFIX, Lsn, MESSAGE_PREFIX, TransactionId};
+use jiff::Timestamp;
+use pgwire_replication::ReplicationEvent;
+use tracing::{debug, warn};
+
+use super::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Boundary, postgres_timestamp};
+use crate::decode::{DecodeError, Message, Relation};
+use crate::render::{ChangeWriter, RowChange, Table};
+use crate::stitch::{OutOfOrder, Stitcher, Transaction};
+
+/// The prefix of the message that setup leaves when the rules of what is stored have changed.
+const CONFIG_PREFIX: &str = "_bemi_config";
+
+/// What an event asks of the pipeline.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Next {
+    /// To go on.
+    Continue,
+    /// To look this table up in the catalog and [`BatchBuilder::describe`] it, before the next event.
+    Describe(Relation),
+    /// To read the rules of what is stored again, and [`BatchBuilder::forget_tables`].
+    ReadRules,
+    /// Nothing: the server says that the WAL up to here has nothing more, and may want an answer.
+    Idle { reply_requested: bool },
+}
+
+/// The stream cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error(transparent)]
+    OutOfOrder(#[from] OutOfOrder),
+    #[error("the commit time {microseconds} of a transaction is out of range")]
+    CommitTime { microseconds: i64 },
+}
+
+/// The state between the stream and the next batch.
+#[derive(Debug)]
+pub(crate) struct BatchBuilder {
+    stitcher: Stitcher,
+    writer: ChangeWriter,
+    tables: HashMap<u32, Table>,
+    batch: Batch,
+    /// The last boundary, and how many rows and quarantined changes of the batch lie before it.
+    boundary: Boundary,
+    boundary_rows: usize,
+    boundary_quarantined: usize,
+    /// Up to where batches were taken out.
+    taken: Lsn,
+    /// Whether the batch before this one left a transaction open in the destination.
+    continues: bool,
+    /// Whether a transaction has ended since this batch began.
+    ended_here: bool,
+    /// Transactions that commit before this were stored by an earlier session.
+    start: Lsn,
+    skipping: bool,
+}
+
+impl BatchBuilder {
+    /// A builder for a stream that starts at `start`.
+    pub(crate) fn new(writer: ChangeWriter, start: Lsn) -> Self {
+        Self {
+            stitcher: Stitcher::default(),
+            writer,
+            tables: HashMap::new(),
+            batch: Batch::default(),
+            boundary: Boundary { position: start, ..Boundary::default() },
+            boundary_rows: 0,
+            boundary_quarantined: 0,
+            taken: start,
+            continues: false,
+            ended_here: false,
+            start,
+            skipping: false,
+        }
+    }
+
+    /// Takes one event.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] when the events are not a sequence of transactions. A change that cannot be
+    /// decoded or rendered is no error: it is quarantined.
+    pub(crate) fn take(&mut self, event: ReplicationEvent) -> Result<Next, StreamError> {
+        match event {
+            ReplicationEvent::XLogData { wal_start, data, .. } => {
+                return self.take_data(Lsn::new(wal_start.as_u64()), &data);
+            }
+            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => {
+                self.begin(Lsn::new(final_lsn.as_u64()), xid, commit_time_micros)?;
+            }
+            ReplicationEvent::Commit { end_lsn, .. } => {
+                self.commit(Lsn::new(end_lsn.as_u64()))?;
+            }
+            ReplicationEvent::Message { transactional, prefix, content, lsn } => {
+                return self.take_message(transactional, &prefix, &content, Lsn::new(lsn.as_u64()));
+            }
+            ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {
+                // Inside a transaction, the position that is done is still its begin.
+                if !self.stitcher.is_open() {
+                    self.boundary.position = self.boundary.position.max(Lsn::new(wal_end.as_u64()));
+                }
+                return Ok(Next::Idle { reply_requested });
+            }
+            ReplicationEvent::StoppedAt { .. } => {}
+        }
+        Ok(Next::Continue)
+    }
+
+    /// Says what a table is, so that its changes can be rendered.
+    pub(crate) fn describe(&mut self, oid: u32, table: Table) {
+        self.tables.insert(oid, table);
+    }
+
+    /// Looks at the tables that are known, to change what the rules hide in them.
+    pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.tables.values_mut()
+    }
+
+    /// Whether the batch must be stored before the next event is taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.batch.rows.len_bytes() >= BATCH_BYTES_MAX || self.batch.rows.len() >= BATCH_ROWS_MAX
+    }
+
+    /// Whether the batch can be stored now, so that readers see it at once: it holds something, and
+    /// no transaction is half received.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_between() && (self.holds_changes() || self.continues)
+    }
+
+    fn holds_changes(&self) -> bool {
+        self.batch.rows.len() > 0 || !self.batch.quarantined.is_empty()
+    }
+
+    /// Up to where everything that was received is whole. Storing the batch makes it durable.
+    pub(crate) fn position(&self) -> Lsn {
+        self.boundary.position
+    }
+
+    /// Whether no transaction is half received.
+    pub(crate) fn is_between(&self) -> bool {
+        !self.stitcher.is_open()
+    }
+
+    /// By how much the WAL has moved since the last batch, when nothing in it is to be stored.
+    pub(crate) fn idle_bytes(&self) -> u64 {
+        if self.is_between() { self.boundary.position.bytes_since(self.taken) } else { 0 }
+    }
+
+    /// Takes the batch out, to be stored.
+    pub(crate) fn take_batch(&mut self) -> Batch {
+        let mut batch = std::mem::take(&mut self.batch);
+        self.continues = self.stitcher.is_open();
+        if !self.continues {
+            batch.boundary = Some(self.take_boundary());
+        }
+        self.start_batch();
+        batch
+    }
+
+    /// Takes out what is whole, and gives up what was received of a transaction that has not
+    /// ended. `None` when nothing is left.
+    pub(crate) fn take_whole(&mut self) -> Option<Batch> {
+        if self.is_between() {
+            return (self.is_ready() || self.idle_bytes() > 0).then(|| self.take_batch());
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.rows.truncate(self.boundary_rows);
+        batch.quarantined.truncate(self.boundary_quarantined);
+        batch.boundary = Some(self.take_boundary());
+        let ended_here = self.ended_here;
+        self.start_batch();
+        ended_here.then_some(batch)
+    }
+
+    fn take_boundary(&mut self) -> Boundary {
+        let next = Boundary { position: self.boundary.position, ..Boundary::default() };
+        self.taken = next.position;
+        std::mem::replace(&mut self.boundary, next)
+    }
+
+    fn start_batch(&mut self) {
+        self.ended_here = false;
+        self.boundary_rows = 0;
+        self.boundary_quarantined = 0;
+    }
+
+    fn begin(&mut self, position: Lsn, xid: u32, commit_time: i64) -> Result<(), StreamError> {
+        let committed_at = postgres_timestamp(commit_time)
+            .ok_or(StreamError::CommitTime { microseconds: commit_time })?;
+        self.skipping = position < self.start;
+        self.stitcher.begin(Transaction {
+            id: TransactionId(xid),
+            position: CommitPosition(position),
+            committed_at,
+            queued_at: Timestamp::now(),
+        })?;
+        Ok(())
+    }
+
+    fn commit(&mut self, end: Lsn) -> Result<(), StreamError> {
+        let (transaction, changes) = self.stitcher.commit()?;
+        self.boundary.position = self.boundary.position.max(end);
+        if changes > 0 {
+            self.boundary.last_commit = Some((transaction.position, transaction.committed_at));
+            self.boundary.transactions += 1;
+            self.boundary.changes += changes;
+        }
+        self.ended_here = true;
+        self.boundary_rows = self.batch.rows.len();
+        self.boundary_quarantined = self.batch.quarantined.len();
+        Ok(())
+    }
+
+    fn take_message(
+        &mut self,
+        transactional: bool,
+        prefix: &str,
+        content: &[u8],
+        position: Lsn,
+    ) -> Result<Next, StreamError> {
+        match prefix {
+            MESSAGE_PREFIX if transactional => {
+                if let Some(bad) = self.stitcher.message(content)? {
+                    warn!(%position, reason = %bad, "context message is not stored as it is");
+                }
+            }
+            MESSAGE_PREFIX => debug!(%position, "ignored a context message without transaction"),
+            CONFIG_PREFIX if transactional => return Ok(Next::ReadRules),
+            HEARTBEAT_PREFIX => {}
+            _ => debug!(%position, prefix, "ignored somebody else's message"),
+        }
+        Ok(Next::Continue)
+    }
+
+    fn take_data(&mut self, position: Lsn, data: &[u8]) -> Result<Next, StreamError> {
+        let message = match Message::decode(data) {
+            Ok(message) => message,
+            Err(error) => {
+                self.undecodable(position, &error, data)?;
+                return Ok(Next::Continue);
+            }
+        };
+        match message {
+            Message::Relation(relation) => return Ok(Next::Describe(relation)),
+            Message::Insert { relation, new } => {
+                self.change(position, relation, RowChange::Insert { new }, data)?;
+            }
+            Message::Update { relation, old, new } => {
+                self.change(position, relation, RowChange::Update { old, new }, data)?;
+            }
+            Message::Delete { relation, old } => {
+                self.change(position, relation, RowChange::Delete { old }, data)?;
+            }
+            Message::Truncate { relations } => {
+                for relation in relations {
+                    self.change(position, relation, RowChange::Truncate, data)?;
+                }
+            }
+            Message::Other { tag } => {
+                debug!(%position, tag = %char::from(tag), "ignored a message without rows");
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn change(
+        &mut self,
+        position: Lsn,
+        relation: u32,
+        change: RowChange<'_>,
+        data: &[u8],
+    ) -> Result<(), StreamError> {
+        if self.skipping {
+            return Ok(());
+        }
+        let place = self.stitcher.next_change()?;
+        let table = self.tables.get(&relation);
+        let error = match table {
+            Some(table) => {
+                match self.writer.write(&mut self.batch.rows, table, position, change, &place) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error.to_string(),
+                }
+            }
+            None => format!("the stream did not describe the table with the oid {relation}"),
+        };
+        self.batch.quarantine(position, &place, table, error, data);
+        Ok(())
+    }
+
+    /// Keeps a change whose bytes say nothing. What is not a change is not missed.
+    fn undecodable(
+        &mut self,
+        position: Lsn,
+        error: &DecodeError,
+        data: &[u8],
+    ) -> Result<(), StreamError> {
+        if self.skipping {
+            return Ok(());
+        }
+        if let Some(b'I' | b'U' | b'D' | b'T') = data.first() {
+            let place = self.stitcher.next_change()?;
+            self.batch.quarantine(position, &place, None, error.to_string(), data);
+        } else {
+            warn!(%position, %error, "ignored a message that is not pgoutput");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! What the pipeline hands to the sink: rendered changes, and up to where they reach.
+//!
+//! ```text
+//! stream event ─▶ decode ─▶ stitch ─▶ render ─┐
+//!                                             ▼
+//!                                       BatchBuilder ─▶ Batch ─▶ sink
+//! ```
+//!
+//! Invariant: a batch either ends at the end of a source transaction, and says so by its
+//! [`Boundary`], or the next batch continues the same transaction. So no reader of `changes` ever sees
+//! half of one.
+
+mod builder;
+
+use bemi_core::{CommitPosition, Lsn, Sequence, TransactionId};
+use jiff::Timestamp;
+use tracing::warn;
+
+pub(crate) use self::builder::{BatchBuilder, Next};
+use crate::render::{COPY_COLUMNS, CopyRows, POSTGRES_EPOCH_MICROSECONDS, Table, read_row};
+use crate::stitch::Place;
+
+/// A batch closes when it has that many bytes: large enough for the destination's best speed, small
+/// enough that a few of them are no memory to speak of.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A batch closes when it has that many rows.
+const BATCH_ROWS_MAX: usize = 16_384;
+
+/// How much of a change is kept in quarantine, in bytes.
+const QUARANTINE_RAW_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Changes to be stored.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) rows: CopyRows,
+    pub(crate) quarantined: Vec<Quarantined>,
+    /// Where this batch ends a transaction; `None` where the next one continues it.
+    pub(crate) boundary: Option<Boundary>,
+}
+
+impl Batch {
+    fn quarantine(
+        &mut self,
+        position: Lsn,
+        place: &Place<'_>,
+        table: Option<&Table>,
+        error: String,
+        data: &[u8],
+    ) {
+        warn!(
+            %position,
+            commit_position = %place.transaction.position,
+            error,
+            "quarantined a change; see bemi.quarantine"
+        );
+        self.quarantined.push(Quarantined {
+            id: place.transaction.id,
+            commit_position: place.transaction.position,
+            committed_at: place.transaction.committed_at,
+            sequence: place.sequence,
+            position,
+            schema: table.map(|table| table.schema.clone()),
+            table: table.map(|table| table.name.clone()),
+            error,
+            raw: capped(data),
+        });
+    }
+}
+
+/// A place in the stream at which everything before it is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Boundary {
+    /// Where replication would go on: the end of a transaction, or of idle WAL.
+    pub(crate) position: Lsn,
+    /// The last transaction with changes since the boundary before.
+    pub(crate) last_commit: Option<(CommitPosition, Timestamp)>,
+    /// How many transactions with changes ended since the boundary before.
+    pub(crate) transactions: i64,
+    /// How many changes they had.
+    pub(crate) changes: i64,
+}
+
+/// A change that cannot be a row of `changes`.
+#[derive(Clone, Debug)]
+pub(crate) struct Quarantined {
+    pub(crate) id: TransactionId,
+    pub(crate) commit_position: CommitPosition,
+    pub(crate) committed_at: Timestamp,
+    pub(crate) sequence: Sequence,
+    pub(crate) position: Lsn,
+    pub(crate) schema: Option<String>,
+    pub(crate) table: Option<String>,
+    pub(crate) error: String,
+    /// The message of pgoutput; for a row that the destination refused, the bytes for COPY.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Quarantined {
+    /// A row that the destination refused, from the bytes that COPY was given: they say all that the
+    /// row of `changes` would have had.
+    pub(crate) fn refused(row: &[u8], error: String) -> Self {
+        let values: Vec<_> = read_row(row).collect();
+        let value = |column: &str| {
+            let index = COPY_COLUMNS.iter().position(|name| *name == column)?;
+            values.get(index).copied().flatten()
+        };
+        let bigint = |column| {
+            let bytes = value(column).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+            i64::from_be_bytes(bytes)
+        };
+        let text = |column| value(column).map(|text| String::from_utf8_lossy(text).into_owned());
+        let committed_at = postgres_timestamp(bigint("committed_at")).unwrap_or_default();
+        Self {
+            id: TransactionId(u32::try_from(bigint("transaction_id")).unwrap_or_default()),
+            commit_position: CommitPosition(Lsn::from_bigint(bigint("commit_position"))),
+            committed_at,
+            sequence: Sequence(bigint("sequence")),
+            position: Lsn::from_bigint(bigint("position")),
+            schema: text("schema"),
+            table: text("table"),
+            error,
+            raw: capped(row),
+        }
+    }
+}
+
+/// A moment from PostgreSQL's count of microseconds since 2000; `None` out of range.
+fn postgres_timestamp(microseconds: i64) -> Option<Timestamp> {
+    let since_1970 = microseconds.checked_add(POSTGRES_EPOCH_MICROSECONDS)?;
+    Timestamp::from_microsecond(since_1970).ok()
+}
+
+fn capped(data: &[u8]) -> Vec<u8> {
+    data.get(..QUARANTINE_RAW_MAX_BYTES).unwrap_or(data).to_vec()
+}

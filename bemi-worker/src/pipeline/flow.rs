@@ -1,0 +1,237 @@
+//! Moves changes from the stream to the sink, until one of them ends.
+//!
+//! Reading and rendering happen here, storing in a task beside it. While the sink is busy, changes
+//! gather in the next batch; when it is idle, a batch is stored as soon as it holds whole
+//! transactions. So batches are as large as the load makes them, and a lone change waits for nobody.
+
+use std::time::Duration;
+
+use bemi_core::Lsn;
+use pgwire_replication::ReplicationEvent;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::RunSummary;
+use crate::batch::{Batch, BatchBuilder, Boundary, Next};
+use crate::connect::Fault;
+use crate::error::WorkerError;
+use crate::sink::Sink;
+use crate::source::{Catalog, Stream};
+
+/// Batches that are being stored or wait for it. Two: the sink never waits for the next one.
+const BATCHES_IN_FLIGHT_MAX: usize = 2;
+
+/// How many events are taken before looking around: for room in the sink, and whether to stop.
+const EVENTS_AT_ONCE: usize = 512;
+
+/// An idle position is stored when the WAL has moved by this much. Our own writing, when the
+/// destination is in the same cluster, is far less: else it would move the WAL, and so on for ever.
+const IDLE_WAL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A stream that is silent for this long may be dead: the source is asked.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long the source may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Both ends, open, and what is between them.
+pub(super) struct Flow {
+    stream: Stream,
+    catalog: Catalog,
+    builder: BatchBuilder,
+    batches: mpsc::Sender<Batch>,
+    stored: mpsc::Receiver<Option<Boundary>>,
+    sink: JoinSet<Result<(), WorkerError>>,
+    in_flight: usize,
+    /// The server waits for an answer, as it does before it shuts down.
+    answer_due: bool,
+    /// Where to end.
+    target: Option<Lsn>,
+}
+
+impl Flow {
+    pub(super) fn new(
+        stream: Stream,
+        catalog: Catalog,
+        builder: BatchBuilder,
+        sink: Sink,
+        target: Option<Lsn>,
+    ) -> Self {
+        let (batches, to_store) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
+        let (report, stored) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
+        let mut task = JoinSet::new();
+        task.spawn(store(sink, to_store, report));
+        Self {
+            stream,
+            catalog,
+            builder,
+            batches,
+            stored,
+            sink: task,
+            in_flight: 0,
+            answer_due: false,
+            target,
+        }
+    }
+
+    /// Up to where everything is whole.
+    pub(super) fn position(&self) -> Lsn {
+        self.builder.position()
+    }
+
+    /// Runs until told to stop or the target is reached; then what is whole is stored.
+    pub(super) async fn run(
+        mut self,
+        shutdown: &mut watch::Receiver<bool>,
+        summary: &mut RunSummary,
+    ) -> Result<(), WorkerError> {
+        while !*shutdown.borrow() && !self.is_done() {
+            for _ in 0..EVENTS_AT_ONCE {
+                if self.builder.is_full() {
+                    self.send_when_room(summary).await?;
+                }
+                match self.stream.try_next() {
+                    Some(event) => self.take(event?).await?,
+                    None => break,
+                }
+            }
+            if self.in_flight == 0 && (self.builder.is_ready() || self.is_idle_due()) {
+                self.send().await?;
+            }
+            tokio::select! {
+                biased;
+                () = super::stopped(shutdown) => break,
+                stored = self.stored.recv() => self.note_stored(stored, summary).await?,
+                event = self.stream.next() => self.take(event?).await?,
+                () = tokio::time::sleep(SILENCE_MAX) => self.ask_source().await?,
+            }
+        }
+        self.finish(summary).await
+    }
+
+    fn is_done(&self) -> bool {
+        self.target
+            .is_some_and(|target| self.builder.is_between() && self.builder.position() >= target)
+    }
+
+    fn is_idle_due(&self) -> bool {
+        let bytes = self.builder.idle_bytes();
+        bytes >= IDLE_WAL_BYTES_MAX || (self.answer_due && bytes > 0)
+    }
+
+    async fn take(&mut self, event: ReplicationEvent) -> Result<(), WorkerError> {
+        let next = self
+            .builder
+            .take(event)
+            .map_err(|error| WorkerError::Stream { why: error.to_string() })?;
+        match next {
+            Next::Continue => {}
+            Next::Describe(relation) => {
+                let oid = relation.oid;
+                self.builder.describe(oid, self.catalog.table(relation).await?);
+            }
+            Next::ReadRules => self.catalog.read_rules(self.builder.tables_mut()).await?,
+            Next::Idle { reply_requested } => self.answer_due |= reply_requested,
+        }
+        Ok(())
+    }
+
+    /// Gives the batch to the sink, once there is room.
+    async fn send_when_room(&mut self, summary: &mut RunSummary) -> Result<(), WorkerError> {
+        while self.in_flight >= BATCHES_IN_FLIGHT_MAX {
+            let stored = self.stored.recv().await;
+            self.note_stored(stored, summary).await?;
+        }
+        self.send().await
+    }
+
+    async fn send(&mut self) -> Result<(), WorkerError> {
+        let batch = self.builder.take_batch();
+        self.give(batch).await
+    }
+
+    async fn give(&mut self, batch: Batch) -> Result<(), WorkerError> {
+        if batch.boundary.is_some() {
+            self.answer_due = false;
+        }
+        self.in_flight += 1;
+        match self.batches.send(batch).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.sink_error().await),
+        }
+    }
+
+    /// Acknowledges what is stored.
+    async fn note_stored(
+        &mut self,
+        stored: Option<Option<Boundary>>,
+        summary: &mut RunSummary,
+    ) -> Result<(), WorkerError> {
+        let Some(boundary) = stored else { return Err(self.sink_error().await) };
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(boundary) = boundary {
+            self.stream.acknowledge(boundary.position);
+            summary.position = boundary.position;
+            summary.changes += boundary.changes.unsigned_abs();
+            summary.transactions += boundary.transactions.unsigned_abs();
+        }
+        Ok(())
+    }
+
+    /// Why the sink has ended.
+    async fn sink_error(&mut self) -> WorkerError {
+        match self.sink.join_next().await {
+            Some(Ok(Err(error))) => error,
+            // It ends by itself only when nobody sends any more.
+            _ => WorkerError::Replication {
+                why: "the task that stores changes has ended".to_owned(),
+                fault: Fault::Transient,
+            },
+        }
+    }
+
+    /// Makes sure that a silent source is there: nothing else would tell of a network that was cut.
+    async fn ask_source(&self) -> Result<(), WorkerError> {
+        let asked =
+            tokio::time::timeout(ANSWER_MAX, self.catalog.client().simple_query("SELECT 1"));
+        match asked.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                Err(WorkerError::database("ask the source whether it is there")(error))
+            }
+            Err(_) => Err(WorkerError::Replication {
+                why: format!("the source has not answered for {} s", ANSWER_MAX.as_secs()),
+                fault: Fault::Transient,
+            }),
+        }
+    }
+
+    /// Stores what is whole, acknowledges it, and leaves. A transaction that is half received is
+    /// rolled back in the destination with the sink, and comes again.
+    async fn finish(mut self, summary: &mut RunSummary) -> Result<(), WorkerError> {
+        if let Some(batch) = self.builder.take_whole() {
+            self.give(batch).await?;
+        }
+        while self.in_flight > 0 {
+            let stored = self.stored.recv().await;
+            self.note_stored(stored, summary).await?;
+        }
+        self.stream.end().await;
+        Ok(())
+    }
+}
+
+/// Stores batches as they come.
+async fn store(
+    mut sink: Sink,
+    mut batches: mpsc::Receiver<Batch>,
+    report: mpsc::Sender<Option<Boundary>>,
+) -> Result<(), WorkerError> {
+    while let Some(batch) = batches.recv().await {
+        let boundary = sink.store(batch).await?;
+        if report.send(boundary).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The worker: connects source, decode, stitch, render and sink, and keeps them running.
+//!
+//! ```text
+//!  source::Stream ─▶ batch::BatchBuilder ─▶ sink::Sink ─▶ changes
+//!        ▲            decode·stitch·render        │
+//!        └────────── acknowledge ◀── stored ──────┘
+//! ```
+//!
+//! A [session](session) opens both ends and makes sure that they fit together; a [flow](flow) moves
+//! changes until one of them ends. What is transient is tried again here, from the checkpoint.
+
+mod backoff;
+mod flow;
+mod session;
+
+use std::time::{Duration, Instant};
+
+use bemi_core::Lsn;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use self::backoff::Backoff;
+use crate::config::{Config, RunOptions};
+use crate::error::WorkerError;
+
+/// How long to wait for a slot that another process uses. A worker that was killed leaves it in use
+/// until its server process notices.
+const SLOT_IN_USE_MAX: Duration = Duration::from_secs(10);
+
+/// What a run has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunSummary {
+    /// How many changes were stored.
+    pub changes: u64,
+    /// How many transactions they were in.
+    pub transactions: u64,
+    /// Up to where everything is stored.
+    pub position: Lsn,
+}
+
+/// Stores changes until `shutdown` is `true` or its sender is gone, or, with
+/// [`RunOptions::once`], until everything that was committed before is stored.
+///
+/// A connection that is lost later is opened again, for as long as it takes; one that cannot be opened
+/// at the start is an error.
+///
+/// # Errors
+///
+/// [`WorkerError`]. Nothing is lost then: the slot keeps what is not stored.
+///
+/// # Cancellation safety
+///
+/// Dropping the future ends the worker like a crash does: nothing is lost or stored twice.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use bemi_worker::config::{Config, RunOptions};
+///
+/// let config = Config::new("postgres://postgres@localhost/shop".parse()?);
+/// let (stop, shutdown) = tokio::sync::watch::channel(false);
+/// let summary = bemi_worker::pipeline::run(&config, RunOptions::new().once(true), shutdown).await?;
+/// println!("stored {} changes", summary.changes);
+/// # drop(stop);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn run(
+    config: &Config,
+    options: RunOptions,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<RunSummary, WorkerError> {
+    let mut summary = RunSummary::default();
+    let mut backoff = Backoff::default();
+    let mut was_open = false;
+    let mut slot_in_use_since = None;
+
+    loop {
+        let stored_before = summary.changes;
+        let ended = tokio::select! {
+            biased;
+            () = stopped(&mut shutdown) => return Ok(summary),
+            opened = session::open(config, options) => match opened {
+                Ok(flow) => {
+                    info!(slot = %config.slot, position = %flow.position(), "streaming");
+                    was_open = true;
+                    slot_in_use_since = None;
+                    flow.run(&mut shutdown, &mut summary).await
+                }
+                Err(error) => Err(error),
+            },
+        };
+        let error = match ended {
+            Ok(()) => return Ok(summary),
+            Err(error @ WorkerError::SlotInUse { .. }) => {
+                let since = *slot_in_use_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > SLOT_IN_USE_MAX {
+                    return Err(error);
+                }
+                error
+            }
+            Err(error) if error.is_transient() && was_open => error,
+            Err(error) => return Err(error),
+        };
+        if summary.changes > stored_before {
+            backoff = Backoff::default();
+        }
+        let wait = backoff.next_wait();
+        warn!(%error, retry_in_ms = wait.as_millis(), "interrupted; trying again");
+        tokio::select! {
+            () = stopped(&mut shutdown) => return Ok(summary),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Waits until the worker is told to stop.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error says that nobody is left who could tell.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,117 @@
+//! Arrays, in the form that PostgreSQL's `array_out` gives them.
+
+use super::value::write_value;
+use super::{Fidelity, Kind};
+
+/// The deepest that PostgreSQL nests an array (`MAXDIM`).
+const DIMENSIONS_MAX: usize = 6;
+
+/// Writes an array's text, such as `{1,NULL,"a b"}`, as a JSON array. Lower bounds that are not 1,
+/// as in `[0:1]={a,b}`, are left out: `to_jsonb` leaves them out too.
+pub(super) fn write_array(
+    out: &mut Vec<u8>,
+    element: &Kind,
+    delimiter: u8,
+    text: &[u8],
+) -> Option<Fidelity> {
+    let mut rest = match text.first() {
+        Some(b'[') => text.get(memchr::memchr(b'=', text)? + 1..)?,
+        _ => text,
+    };
+    let mut fidelity = Fidelity::Exact;
+    let mut unquoted = Vec::new();
+    let mut depth = 0_usize;
+
+    loop {
+        let (byte, after) = rest.split_first()?;
+        rest = after;
+        match *byte {
+            b'{' => {
+                depth += 1;
+                if depth > DIMENSIONS_MAX {
+                    return None;
+                }
+                out.push(b'[');
+            }
+            b'}' => {
+                depth = depth.checked_sub(1)?;
+                out.push(b']');
+                if depth == 0 {
+                    return rest.is_empty().then_some(fidelity);
+                }
+            }
+            byte if byte == delimiter => out.push(b','),
+            b'"' => {
+                rest = take_quoted(rest, &mut unquoted)?;
+                fidelity = fidelity.and(write_value(out, element, &unquoted));
+            }
+            _ => {
+                let whole = text.get(text.len() - rest.len() - 1..)?;
+                let end = whole.iter().position(|byte| *byte == delimiter || *byte == b'}')?;
+                let (bare, after) = whole.split_at(end);
+                rest = after;
+                if bare == b"NULL" {
+                    out.extend_from_slice(b"null");
+                } else {
+                    fidelity = fidelity.and(write_value(out, element, bare));
+                }
+            }
+        }
+        if depth == 0 {
+            return None;
+        }
+    }
+}
+
+/// Reads up to the closing quote, with backslash escapes undone; what follows the quote is left.
+fn take_quoted<'a>(text: &'a [u8], unquoted: &mut Vec<u8>) -> Option<&'a [u8]> {
+    unquoted.clear();
+    let mut rest = text;
+    loop {
+        let at = memchr::memchr2(b'"', b'\\', rest)?;
+        let (plain, special) = rest.split_at(at);
+        unquoted.extend_from_slice(plain);
+        match special {
+            [b'"', after @ ..] => return Some(after),
+            [_, escaped, after @ ..] => {
+                unquoted.push(*escaped);
+                rest = after;
+            }
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(element: &Kind, text: &str) -> Option<String> {
+        let mut out = Vec::new();
+        write_array(&mut out, element, b',', text.as_bytes())?;
+        Some(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn arrays_nest_and_hold_nulls_and_quoted_elements() {
+        for (element, text, json) in [
+            (Kind::Number, "{}", "[]"),
+            (Kind::Number, "{1,NULL,3}", "[1,null,3]"),
+            (Kind::Number, "{{1,2},{3,4}}", "[[1,2],[3,4]]"),
+            (Kind::Number, "[0:1]={1,2}", "[1,2]"),
+            (Kind::Number, "[-1:0][2:2]={{1},{2}}", "[[1],[2]]"),
+            (Kind::Text, r#"{a,"NULL","","a,\"b\\c}"}"#, r#"["a","NULL","","a,\"b\\c}"]"#),
+            (Kind::Boolean, "{t,f}", "[true,false]"),
+        ] {
+            assert_eq!(render(&element, text).as_deref(), Some(json));
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_array_is_refused() {
+        for text in ["", "{", "}", "1", "{1", "{\"a}", "{1}x", "{{{{{{{1}}}}}}}", "[0:1]", "{\"\\"]
+        {
+            assert_eq!(render(&Kind::Number, text), None, "{text}");
+        }
+    }
+}

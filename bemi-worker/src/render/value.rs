@@ -1,0 +1,165 @@
+//! One value.
+
+use super::{Fidelity, Kind, array, composite, hstore, json, jsonb};
+
+/// Writes the JSON of a value whose text the server sent.
+pub(super) fn write_value(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Fidelity {
+    let start = out.len();
+    match write_exact(out, kind, text) {
+        Some(fidelity) => fidelity,
+        None => {
+            out.truncate(start);
+            json::write_string(out, text);
+            Fidelity::Encoded
+        }
+    }
+}
+
+/// `None` where the text is not what the kind promises, or `jsonb` cannot hold it.
+fn write_exact(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Option<Fidelity> {
+    match kind {
+        Kind::Text => return json::write_string(out, text).then_some(Fidelity::Exact),
+        Kind::Unknown => return None,
+        Kind::Number if is_json_number(text) => out.extend_from_slice(text),
+        // NaN and the infinities.
+        Kind::Number => return json::write_string(out, text).then_some(Fidelity::Exact),
+        Kind::Boolean => match text {
+            b"t" => out.extend_from_slice(b"true"),
+            b"f" => out.extend_from_slice(b"false"),
+            _ => return None,
+        },
+        Kind::Timestamp | Kind::TimestampTz => write_timestamp(out, text)?,
+        Kind::Json => {
+            jsonb::check(text).ok()?;
+            out.extend_from_slice(text);
+        }
+        Kind::Jsonb => {
+            std::str::from_utf8(text).ok()?;
+            out.extend_from_slice(text);
+        }
+        Kind::Array { element, delimiter } => {
+            return array::write_array(out, element, *delimiter, text);
+        }
+        Kind::Composite { attributes } => return composite::write_object(out, attributes, text),
+        Kind::Hstore => hstore::write_object(out, text)?,
+    }
+    Some(Fidelity::Exact)
+}
+
+/// `to_jsonb` writes a number as it is if JSON can read it.
+fn is_json_number(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    digits.first().is_some_and(u8::is_ascii_digit)
+}
+
+/// `2004-10-19 10:23:54+00 BC` becomes `2004-10-19T10:23:54+00:00 BC`: the form of XML Schema,
+/// which `to_jsonb` takes. `infinity` stays.
+fn write_timestamp(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
+    out.push(b'"');
+    match text {
+        b"infinity" | b"-infinity" => out.extend_from_slice(text),
+        _ => {
+            let (date, time) = split_once(text, b' ')?;
+            if !date.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+                return None;
+            }
+            let (time, era) = match time.strip_suffix(b" BC") {
+                Some(time) => (time, b" BC".as_slice()),
+                None => (time, b"".as_slice()),
+            };
+            if !time.iter().all(|byte| byte.is_ascii_digit() || b":.+-".contains(byte)) {
+                return None;
+            }
+            out.extend_from_slice(date);
+            out.push(b'T');
+            out.extend_from_slice(time);
+            // An offset of whole hours has no minutes in ISO style.
+            if let [.., b'+' | b'-', _, _] = time {
+                out.extend_from_slice(b":00");
+            }
+            out.extend_from_slice(era);
+        }
+    }
+    out.push(b'"');
+    Some(())
+}
+
+fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(separator, text)?;
+    let (before, after) = text.split_at_checked(at)?;
+    Some((before, after.get(1..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(kind: &Kind, text: &str) -> (String, Fidelity) {
+        let mut out = Vec::new();
+        let fidelity = write_value(&mut out, kind, text.as_bytes());
+        (String::from_utf8(out).unwrap(), fidelity)
+    }
+
+    fn exact(kind: &Kind, text: &str) -> String {
+        let (json, fidelity) = render(kind, text);
+        assert_eq!(fidelity, Fidelity::Exact, "{json}");
+        json
+    }
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        for text in [
+            "0",
+            "-1",
+            "9007199254740993",
+            "1.10",
+            "1e+20",
+            "-0.5",
+            "123456789012345678901234567890.5",
+        ] {
+            assert_eq!(exact(&Kind::Number, text), text);
+        }
+        for text in ["NaN", "Infinity", "-Infinity"] {
+            assert_eq!(exact(&Kind::Number, text), format!("\"{text}\""));
+        }
+    }
+
+    #[test]
+    fn timestamps_are_as_xml_schema_has_them() {
+        for (text, json) in [
+            ("2004-10-19 10:23:54", r#""2004-10-19T10:23:54""#),
+            ("2004-10-19 10:23:54.123456", r#""2004-10-19T10:23:54.123456""#),
+            ("0044-03-15 00:00:00 BC", r#""0044-03-15T00:00:00 BC""#),
+            ("294276-12-31 23:59:59.999999", r#""294276-12-31T23:59:59.999999""#),
+            ("infinity", r#""infinity""#),
+            ("-infinity", r#""-infinity""#),
+        ] {
+            assert_eq!(exact(&Kind::Timestamp, text), json);
+        }
+        for (text, json) in [
+            ("2004-10-19 10:23:54+00", r#""2004-10-19T10:23:54+00:00""#),
+            ("2004-10-19 10:23:54.1-05", r#""2004-10-19T10:23:54.1-05:00""#),
+            ("2004-10-19 10:23:54+05:30", r#""2004-10-19T10:23:54+05:30""#),
+            ("0044-03-15 00:00:00+00 BC", r#""0044-03-15T00:00:00+00:00 BC""#),
+        ] {
+            assert_eq!(exact(&Kind::TimestampTz, text), json);
+        }
+    }
+
+    #[test]
+    fn a_text_that_its_type_does_not_promise_is_kept_and_marked() {
+        for (kind, text) in [
+            (Kind::Boolean, "yes"),
+            (Kind::Timestamp, "19/10/2004 10:23:54"),
+            (Kind::Timestamp, "2004-10-19"),
+            (Kind::Json, "{"),
+            (Kind::Json, r#""\u0000""#),
+            (Kind::Hstore, "a"),
+            (Kind::Unknown, "x"),
+        ] {
+            let (json, fidelity) = render(&kind, text);
+            assert_eq!(fidelity, Fidelity::Encoded, "{kind:?} {text}");
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Stores batches in the destination, exactly once.
+//!
+//! ```text
+//! BEGIN · COPY changes · INSERT quarantine · UPDATE checkpoint WHERE epoch = mine · COMMIT
+//! ```
+//!
+//! Invariant: changes and the checkpoint that covers them are committed in one transaction, and only
+//! by the worker that holds the newest epoch. A source transaction is never split over two of
+//! these: a batch that does not end one leaves the transaction open for the next.
+
+mod checkpoint;
+mod quarantine;
+mod store;
+mod tables;
+
+pub(crate) use self::checkpoint::Checkpoint;
+pub(crate) use self::store::Sink;
+pub(crate) use self::tables::CREATE_STATEMENTS;

@@ -1,0 +1,17 @@
+//! The source: where its changes come from, and what only its catalog knows of them.
+//!
+//! It takes two connections: one for SQL ([`Catalog`]), and one in replication mode ([`Stream`]).
+//!
+//! Invariant: nothing here is stored or acknowledged, and nothing but a new slot, where the user asked
+//! for one, is created.
+
+mod catalog;
+mod hidden;
+mod resume;
+mod slot;
+mod stream;
+
+pub(crate) use self::catalog::Catalog;
+pub(crate) use self::resume::{Gap, check_gap};
+pub(crate) use self::slot::{SlotState, create_slot, drop_slot};
+pub(crate) use self::stream::{Stream, System};

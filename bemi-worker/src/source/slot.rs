@@ -1,0 +1,73 @@
+//! The replication slot, as the server has it.
+
+use bemi_core::Lsn;
+use tokio_postgres::{Client, Error};
+
+use crate::config::SlotName;
+
+/// What `pg_replication_slots` says of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SlotState {
+    pub(crate) plugin: String,
+    pub(crate) database: String,
+    /// The process that streams from it.
+    pub(crate) active_process: Option<i32>,
+    /// Up to where somebody acknowledged it.
+    pub(crate) confirmed: Lsn,
+    /// The server has given up the WAL that it needs.
+    pub(crate) is_lost: bool,
+}
+
+impl SlotState {
+    /// Reads the state of `slot`; `None` where there is no such slot.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query.
+    pub(crate) async fn read(client: &Client, slot: &SlotName) -> Result<Option<Self>, Error> {
+        let row = client
+            .query_opt(
+                "SELECT coalesce(plugin, '')::text, coalesce(database, '')::text, active_pid, \
+                     (confirmed_flush_lsn - '0/0')::bigint, \
+                     coalesce(wal_status = 'lost', false) \
+                 FROM pg_replication_slots WHERE slot_name = $1",
+                &[&slot.as_str()],
+            )
+            .await?;
+        row.map(|row| {
+            Ok(Self {
+                plugin: row.try_get(0)?,
+                database: row.try_get(1)?,
+                active_process: row.try_get(2)?,
+                confirmed: Lsn::from_bigint(row.try_get::<_, Option<i64>>(3)?.unwrap_or(0)),
+                is_lost: row.try_get(4)?,
+            })
+        })
+        .transpose()
+    }
+}
+
+/// Creates the slot. It holds the WAL from the returned position on.
+///
+/// # Errors
+///
+/// Those of the statement.
+pub(crate) async fn create_slot(client: &Client, slot: &SlotName) -> Result<Lsn, Error> {
+    let row = client
+        .query_one(
+            "SELECT (lsn - '0/0')::bigint FROM pg_create_logical_replication_slot($1, 'pgoutput')",
+            &[&slot.as_str()],
+        )
+        .await?;
+    Ok(Lsn::from_bigint(row.try_get(0)?))
+}
+
+/// Drops the slot.
+///
+/// # Errors
+///
+/// Those of the statement; that somebody streams from it is one.
+pub(crate) async fn drop_slot(client: &Client, slot: &SlotName) -> Result<(), Error> {
+    client.execute("SELECT pg_drop_replication_slot($1)", &[&slot.as_str()]).await?;
+    Ok(())
+}
