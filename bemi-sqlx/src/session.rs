@@ -1,0 +1,303 @@
+//! What is known of a connection's transaction, and of the message that governs the next write in it.
+//!
+//! Pure: it is told what ran, it sends nothing. It learns of transactions from the text of statements, because sqlx counts
+//! only those that it began itself.
+//!
+//! Invariant: when the governing message is known, it is the last one that the server has in this transaction. When in
+//! doubt it is unknown, so that the next write emits again, which is harmless.
+
+use bemi_core::ContextMessage;
+use bemi_core::statement::TransactionControl;
+
+/// The transaction of one connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Session {
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    /// Somebody said `BEGIN`; else the transaction ends with the text that it began in.
+    explicit: bool,
+    governing: Governing,
+    savepoints: Vec<Savepoint>,
+}
+
+/// The last message in the transaction: `{}` where there is none, which governs the same; `None` where it is not known.
+type Governing = Option<ContextMessage>;
+
+#[derive(Clone, Debug)]
+struct Savepoint {
+    name: String,
+    governing: Governing,
+}
+
+/// One statement of a text, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A message of ours.
+    Emit(ContextMessage),
+    Begin,
+    End {
+        /// Another transaction is open at once.
+        chain: bool,
+    },
+    Savepoint(String),
+    RollbackTo(String),
+    Release(String),
+    Other,
+}
+
+impl Step {
+    pub(crate) fn of(control: TransactionControl<'_>) -> Self {
+        match control {
+            TransactionControl::Begin { .. } => Self::Begin,
+            TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
+                Self::End { chain }
+            }
+            TransactionControl::Prepare => Self::End { chain: false },
+            TransactionControl::Savepoint(name) => Self::Savepoint(name.folded().into_owned()),
+            TransactionControl::RollbackTo(name) => Self::RollbackTo(name.folded().into_owned()),
+            TransactionControl::Release(name) => Self::Release(name.folded().into_owned()),
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it begins or ends a transaction.
+    pub(crate) fn is_boundary(&self) -> bool {
+        matches!(self, Self::Begin | Self::End { .. })
+    }
+}
+
+impl Session {
+    /// Whether a transaction is open that lasts beyond the statement.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.explicit)
+    }
+
+    /// Whether a write that `message` is to govern needs it emitted first.
+    pub(crate) fn needs(&self, message: &ContextMessage) -> bool {
+        match &self.open {
+            Some(open) => open.governing.as_ref() != Some(message),
+            None => *message != ContextMessage::empty(),
+        }
+    }
+
+    /// A transaction was begun; in one that is open already, the server changes nothing.
+    pub(crate) fn begin(&mut self) {
+        self.open.get_or_insert_with(Open::new).explicit = true;
+    }
+
+    /// The transaction is over.
+    pub(crate) fn end(&mut self) {
+        self.open = None;
+    }
+
+    pub(crate) fn savepoint(&mut self, name: &str) {
+        if let Some(open) = &mut self.open {
+            open.savepoints
+                .push(Savepoint { name: name.to_owned(), governing: open.governing.clone() });
+        }
+    }
+
+    /// What was emitted since the savepoint does not exist any more.
+    pub(crate) fn rollback_to(&mut self, name: &str) {
+        let Some(open) = &mut self.open else { return };
+        let place = open.place(name);
+        open.savepoints.truncate(place.map_or(0, |place| place + 1));
+        open.governing = open.savepoints.last().and_then(|savepoint| savepoint.governing.clone());
+    }
+
+    pub(crate) fn release(&mut self, name: &str) {
+        if let Some(open) = &mut self.open
+            && let Some(place) = open.place(name)
+        {
+            open.savepoints.truncate(place);
+        }
+    }
+
+    /// A message may or may not have reached the server.
+    pub(crate) fn forget_message(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.governing = None;
+        }
+    }
+
+    /// Something happens out of sight, or may be cancelled: savepoints may come and go.
+    pub(crate) fn forget(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.governing = None;
+            for savepoint in &mut open.savepoints {
+                savepoint.governing = None;
+            }
+        }
+    }
+
+    /// The server has this message.
+    pub(crate) fn emitted(&mut self, message: ContextMessage) {
+        if let Some(open) = &mut self.open {
+            open.governing = Some(message);
+        }
+    }
+
+    /// A text of several statements runs in one transaction from here on, if none is open.
+    pub(crate) fn enter_text(&mut self) {
+        self.open.get_or_insert_with(Open::new);
+    }
+
+    /// The text is over, and with it the transaction that nobody began.
+    pub(crate) fn leave_text(&mut self) {
+        self.open.take_if(|open| !open.explicit);
+    }
+
+    /// One statement of a text has run.
+    pub(crate) fn ran(&mut self, step: &Step) {
+        self.enter_text();
+        match step {
+            Step::Emit(message) => self.emitted(message.clone()),
+            Step::Begin => self.begin(),
+            Step::End { chain } => {
+                let chain = *chain && self.is_open();
+                self.end();
+                if chain {
+                    self.begin();
+                }
+            }
+            Step::Savepoint(name) => self.savepoint(name),
+            Step::RollbackTo(name) => self.rollback_to(name),
+            Step::Release(name) => self.release(name),
+            Step::Other => {}
+        }
+    }
+
+    /// The statement failed, and the text with it.
+    pub(crate) fn failed(&mut self, step: Option<&Step>) {
+        // A COMMIT that fails has ended the transaction; anything else leaves it to be rolled back.
+        if let Some(Step::End { .. }) = step {
+            self.end();
+        }
+    }
+}
+
+impl Open {
+    fn new() -> Self {
+        Self { explicit: false, governing: Some(ContextMessage::empty()), savepoints: Vec::new() }
+    }
+
+    /// The newest savepoint of this name: names may repeat.
+    fn place(&self, name: &str) -> Option<usize> {
+        self.savepoints.iter().rposition(|savepoint| savepoint.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bemi_core::{Context, MessageOptions};
+
+    use super::*;
+
+    fn message(user: u32) -> ContextMessage {
+        MessageOptions::new().encode(&Context::new().with("user_id", user), None)
+    }
+
+    fn in_transaction() -> Session {
+        let mut session = Session::default();
+        session.begin();
+        session
+    }
+
+    #[test]
+    fn a_message_is_needed_once_until_it_changes() {
+        let mut session = in_transaction();
+        assert!(session.needs(&message(1)));
+        session.emitted(message(1));
+        assert!(!session.needs(&message(1)));
+        assert!(session.needs(&message(2)));
+    }
+
+    #[test]
+    fn outside_any_scope_a_message_is_needed_only_to_end_the_reach_of_another() {
+        let mut session = in_transaction();
+        assert!(!session.needs(&ContextMessage::empty()));
+        session.emitted(message(1));
+        assert!(session.needs(&ContextMessage::empty()));
+    }
+
+    #[test]
+    fn a_rollback_to_a_savepoint_forgets_what_was_emitted_since() {
+        let mut session = in_transaction();
+        session.emitted(message(1));
+        session.savepoint("a");
+        session.emitted(message(2));
+        session.savepoint("b");
+        session.emitted(message(3));
+        session.rollback_to("a");
+        assert!(!session.needs(&message(1)));
+        session.emitted(message(2));
+        session.rollback_to("a");
+        assert!(!session.needs(&message(1)), "the savepoint stays after a rollback to it");
+    }
+
+    #[test]
+    fn a_released_savepoint_is_gone_and_its_message_stays() {
+        let mut session = in_transaction();
+        session.savepoint("a");
+        session.savepoint("a");
+        session.emitted(message(1));
+        session.release("a");
+        assert!(!session.needs(&message(1)));
+        session.rollback_to("a");
+        assert!(!session.needs(&ContextMessage::empty()), "the older one of the name is left");
+    }
+
+    #[test]
+    fn after_a_rollback_to_an_unknown_savepoint_nothing_is_known() {
+        let mut session = in_transaction();
+        session.emitted(message(1));
+        session.rollback_to("made elsewhere");
+        assert!(session.needs(&message(1)));
+        assert!(session.needs(&ContextMessage::empty()));
+    }
+
+    #[test]
+    fn a_text_without_begin_leaves_no_transaction_open() {
+        let mut session = Session::default();
+        session.ran(&Step::Emit(message(1)));
+        assert!(!session.needs(&message(1)));
+        session.leave_text();
+        assert!(!session.is_open());
+        assert!(session.needs(&message(1)));
+    }
+
+    #[test]
+    fn begin_in_the_middle_of_a_text_keeps_what_was_emitted_before() {
+        let mut session = Session::default();
+        for step in [Step::Emit(message(1)), Step::Other, Step::Begin] {
+            session.ran(&step);
+        }
+        session.leave_text();
+        assert!(session.is_open());
+        assert!(!session.needs(&message(1)));
+    }
+
+    #[test]
+    fn commit_and_chain_opens_a_transaction_without_a_message() {
+        let mut session = in_transaction();
+        session.emitted(message(1));
+        session.ran(&Step::End { chain: true });
+        assert!(session.is_open());
+        assert!(session.needs(&message(1)));
+        session.ran(&Step::End { chain: false });
+        session.leave_text();
+        assert!(!session.is_open());
+    }
+
+    #[test]
+    fn only_a_failed_commit_ends_the_transaction() {
+        let mut session = in_transaction();
+        session.failed(Some(&Step::Savepoint("a".to_owned())));
+        assert!(session.is_open());
+        session.failed(Some(&Step::End { chain: false }));
+        assert!(!session.is_open());
+    }
+}
