@@ -2,7 +2,7 @@
 //!
 //! It is a logical decoding message, `pg_logical_emit_message(true, '_bemi', <JSON object as text>)`:
 //! transactional, emitted in the transaction of the changes that it governs. This module encodes
-//! one, in this order: [redact](Redaction), add the statement's text, [limit](limit) the size. It
+//! one, in this order: [redact](Redaction), add the statement's text, limit the size. It
 //! sends nothing; an adapter does.
 //!
 //! Invariant: what [`MessageOptions::encode`] returns is a JSON object that `jsonb` can hold and that
