@@ -1,1 +1,5 @@
 //! One runnable program per thing that a user of bemi wants to do.
+//!
+//! The programs are under `src/bin`. This library holds what several of them run.
+
+pub mod todo;
