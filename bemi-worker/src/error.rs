@@ -42,6 +42,17 @@ pub enum WorkerError {
         process: String,
     },
 
+    /// A table is in use all the time, and setup waits for nobody for long.
+    #[error(
+        "cannot lock table {table}, tried {attempts} times: a transaction holds it; end that (see pg_stat_activity), or run this again at a quieter time"
+    )]
+    TableInUse {
+        /// The table, as SQL has it.
+        table: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+
     /// Changes were lost before they could be stored.
     #[error(
         "changes were lost: {reason}; `bemi-worker doctor` tells more, `bemi-worker run --on-gap continue` records the gap and goes on behind it"
@@ -134,6 +145,7 @@ impl WorkerError {
             },
             Self::Replication { fault: Fault::NotAllowed | Fault::Credentials, .. } => 6,
             Self::SlotInUse { .. }
+            | Self::TableInUse { .. }
             | Self::Replaced { .. }
             | Self::Replication { .. }
             | Self::Stream { .. }

@@ -1,1 +1,18 @@
 //! Stores every row change of a PostgreSQL database, with its context, exactly once.
+
+mod batch;
+pub mod cli;
+pub mod config;
+pub mod connect;
+mod decode;
+pub mod doctor;
+mod error;
+pub mod pipeline;
+mod render;
+pub mod setup;
+mod sink;
+mod source;
+pub mod status;
+mod stitch;
+
+pub use error::{Problem, Problems, WorkerError};

@@ -1,0 +1,153 @@
+//! The command line: one file per command, and what they share.
+//!
+//! Data goes to standard output; the log, errors and progress go to standard error. Exit codes are
+//! those of [`WorkerError::exit_code`], and 2 for a command line that cannot be.
+
+mod doctor;
+mod log;
+mod run;
+mod setup;
+mod shutdown;
+mod status;
+mod table;
+mod teardown;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing::error;
+
+use crate::WorkerError;
+use crate::config::{Config, Settings};
+
+const AFTER_HELP: &str = "\
+Examples:
+  export DATABASE_URL=postgres://postgres@localhost/shop
+  bemi-worker setup --all-tables --replica-identity full
+  bemi-worker run
+  psql $DATABASE_URL -c 'SELECT * FROM changes'
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 6 cannot connect or not allowed,
+130 interrupted.";
+
+/// Stores every row change of a PostgreSQL database, with its context, exactly once.
+#[derive(Parser)]
+#[command(name = "bemi-worker", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    log: log::LogOptions,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Setup(setup::Arguments),
+    Run(run::Arguments),
+    Doctor(doctor::Arguments),
+    Status(status::Arguments),
+    Teardown(teardown::Arguments),
+}
+
+/// How the output of a command that shows something looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Aligned columns, for people
+    #[default]
+    Table,
+    /// JSON, for programs
+    Json,
+}
+
+/// Parses the arguments of this process and runs the command.
+///
+/// A program of one's own that is the worker is this one line:
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     bemi_worker::cli::main()
+/// }
+/// ```
+#[must_use]
+pub fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            // Where even that cannot be printed there is nobody left to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    if let Err(message) = log::start(&command_line.log) {
+        eprintln!("error: {message}");
+        return ExitCode::from(2);
+    }
+    let log_format = command_line.log.format();
+    match start(command_line) {
+        Ok(code) => code,
+        // The reader of our output has seen enough, as `head` does.
+        Err(WorkerError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            match log_format {
+                log::LogFormat::Text => eprintln!("error: {error}"),
+                log::LogFormat::Json => error!("{error}"),
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let finished = runtime.block_on(dispatch(command_line));
+    // A lookup of a host name that hangs must not keep the process.
+    runtime.shutdown_background();
+    finished
+}
+
+async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
+    let config = Config::resolve(&command_line.settings, |name| std::env::var(name).ok())?;
+    let shutdown = shutdown::listen()?;
+    match command_line.command {
+        // It has a batch to finish.
+        Command::Run(arguments) => run::run(arguments, &config, shutdown).await,
+        Command::Setup(arguments) => {
+            shutdown::unless_told(shutdown, setup::run(arguments, &config)).await
+        }
+        Command::Doctor(arguments) => {
+            shutdown::unless_told(shutdown, doctor::run(&arguments, &config)).await
+        }
+        Command::Status(arguments) => {
+            shutdown::unless_told(shutdown, status::run(&arguments, &config)).await
+        }
+        Command::Teardown(arguments) => {
+            shutdown::unless_told(shutdown, teardown::run(&arguments, &config)).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        for command in CommandLine::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("bemi-worker "), "{help}");
+            assert!(help.contains("Example"), "{help}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `run`: the worker.
+
+use std::process::ExitCode;
+
+use tokio::sync::watch;
+
+use super::setup;
+use crate::WorkerError;
+use crate::config::{Config, OnGap, RunOptions};
+
+const AFTER_HELP: &str = "\
+Examples:
+  bemi-worker run
+  bemi-worker run --once && psql $DATABASE_URL -c 'SELECT count(*) FROM changes'
+  bemi-worker run --setup --all-tables --replica-identity full
+
+SIGTERM and SIGINT store the batch in flight and end with 0; a second one ends at once with 130.";
+
+/// Store changes as they are committed, until told to stop
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// Store what was committed before the start, then end with 0
+    #[arg(long)]
+    once: bool,
+
+    /// What to do about a stretch of WAL that was lost: stop with exit code 3, or record it and
+    /// continue behind it
+    #[arg(long, value_enum, default_value = "stop", value_name = "WHAT")]
+    on_gap: OnGapArgument,
+
+    /// Run `setup` first, with the tables given here, or those of the last setup
+    #[arg(long)]
+    setup: bool,
+
+    #[command(flatten)]
+    tracking: setup::Tracking,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OnGapArgument {
+    Stop,
+    Continue,
+}
+
+pub(super) async fn run(
+    arguments: Arguments,
+    config: &Config,
+    shutdown: watch::Receiver<bool>,
+) -> Result<ExitCode, WorkerError> {
+    if arguments.setup {
+        let options = arguments.tracking.options()?;
+        let made = crate::setup::run(config, &options);
+        super::shutdown::unless_told(shutdown.clone(), made).await?;
+    }
+    let on_gap = match arguments.on_gap {
+        OnGapArgument::Stop => OnGap::Stop,
+        OnGapArgument::Continue => OnGap::Continue,
+    };
+    let options = RunOptions::new().once(arguments.once).on_gap(on_gap);
+    crate::pipeline::run(config, options, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}

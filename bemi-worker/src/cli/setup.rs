@@ -1,0 +1,136 @@
+//! `setup`: makes source and destination ready.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::WorkerError;
+use crate::config::{Config, ConfigError};
+use crate::setup::{self, IdentityPolicy, Preview, SetupOptions, SetupReport};
+
+const AFTER_HELP: &str = "\
+Examples:
+  bemi-worker setup --all-tables --replica-identity full
+  bemi-worker setup --tables 'todo,sales.*,\"Odd Name\"' --exclude 'sales.log_*,*.*.password_hash'
+  bemi-worker setup --all-tables --print-sql | less
+
+It creates what is missing and can be run again, for more tables too: rules add up, and without
+--tables those of before hold. What it made, `bemi-worker teardown` takes back.
+The role needs LOGIN, REPLICATION, CREATE on the database, and to own the tables. A superuser can
+also have new tables tracked by themselves.";
+
+/// Create publications, replication slot and destination tables; can be run again
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    tracking: Tracking,
+
+    /// Tell what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print the statements for an administrator to run, and change nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    print_sql: bool,
+}
+
+/// Which tables, and how.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Tracking")]
+pub(super) struct Tracking {
+    /// Track all tables, also those that are made later
+    #[arg(long, conflicts_with = "tables")]
+    all_tables: bool,
+
+    /// Track these tables: [schema.]table, separated by commas; * stands for any characters,
+    /// names fold as in psql
+    #[arg(long, value_name = "PATTERNS")]
+    tables: Vec<String>,
+
+    /// Leave out tables, [schema.]table, or columns, schema.table.column; what is left out is
+    /// never stored
+    #[arg(long, value_name = "PATTERNS")]
+    exclude: Vec<String>,
+
+    /// Whether to set REPLICA IDENTITY FULL, so that `before` is the whole row [default: keep]
+    #[arg(long, value_enum, value_name = "POLICY")]
+    replica_identity: Option<IdentityArgument>,
+
+    /// Make a replication slot that is gone or lost again, and record what was lost with it
+    #[arg(long)]
+    recreate_slot: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum IdentityArgument {
+    Keep,
+    Full,
+}
+
+impl Tracking {
+    pub(super) fn options(&self) -> Result<SetupOptions, ConfigError> {
+        let mut options = SetupOptions::new().recreate_slot(self.recreate_slot);
+        if self.all_tables {
+            options = options.all_tables();
+        }
+        for patterns in &self.tables {
+            options = options.tables(patterns)?;
+        }
+        for patterns in &self.exclude {
+            options = options.exclude(patterns)?;
+        }
+        Ok(match self.replica_identity {
+            Some(IdentityArgument::Keep) => options.replica_identity(IdentityPolicy::Keep),
+            Some(IdentityArgument::Full) => options.replica_identity(IdentityPolicy::Full),
+            None => options,
+        })
+    }
+}
+
+pub(super) async fn run(arguments: Arguments, config: &Config) -> Result<ExitCode, WorkerError> {
+    let options = arguments.tracking.options()?;
+    if arguments.print_sql {
+        let preview = setup::preview(config, &options).await?;
+        io::stdout().write_all(preview.sql.as_bytes())?;
+        let mut err = io::stderr();
+        for note in preview.not_allowed.iter().chain(&preview.notes) {
+            writeln!(err, "note: {note}")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.dry_run {
+        return show(&setup::preview(config, &options).await?);
+    }
+    let report = setup::run_with(config, &options, |step| writeln!(io::stdout(), "{step}")).await?;
+    finish(&report)
+}
+
+/// Tells what would be done; exit code 6 if the role may not.
+pub(super) fn show(preview: &Preview) -> Result<ExitCode, WorkerError> {
+    let mut out = io::stdout();
+    for step in &preview.steps {
+        writeln!(out, "would {step}")?;
+    }
+    if preview.steps.is_empty() {
+        writeln!(out, "nothing to do")?;
+    }
+    for note in &preview.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    for problem in &preview.not_allowed {
+        writeln!(out, "not allowed: {problem}")?;
+    }
+    Ok(if preview.not_allowed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(6) })
+}
+
+/// The steps were told as they were taken.
+pub(super) fn finish(report: &SetupReport) -> Result<ExitCode, WorkerError> {
+    let mut out = io::stdout();
+    if report.steps.is_empty() {
+        writeln!(out, "nothing to do")?;
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

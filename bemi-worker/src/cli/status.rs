@@ -1,0 +1,91 @@
+//! `status`: how the worker does.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::{Format, table};
+use crate::WorkerError;
+use crate::config::Config;
+use crate::status::{self, Status};
+
+const AFTER_HELP: &str = "\
+Examples:
+  bemi-worker status
+  bemi-worker status --format json | jq .lag_bytes
+
+It asks the databases alone: the worker may run elsewhere, or not at all.
+Exit code 3 if the source is not set up.";
+
+/// Tell how far behind the worker is, what it has stored, and what it could not
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// How the status looks
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCode, WorkerError> {
+    let status = status::read(config).await?;
+    let mut out = io::stdout();
+    match arguments.format {
+        Format::Table => write_table(&mut out, config, &status)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &status).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+    }
+    let is_set_up = status.slot.is_some() && status.stored.is_some();
+    Ok(if is_set_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Result<()> {
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let mut row = |name: &str, value: String| rows.push([name.to_owned(), value]);
+    match &status.slot {
+        Some(slot) => {
+            let active = if slot.active { "active" } else { "inactive, no worker runs" };
+            row("slot", format!("{} ({active}, WAL {})", slot.name, slot.wal_status));
+            row("held WAL", bytes(slot.held_bytes));
+        }
+        None => row("slot", format!("{} is missing; run `bemi-worker setup`", config.slot)),
+    }
+    match &status.stored {
+        Some(stored) => {
+            row("lag", status.lag_bytes.map_or_else(|| "unknown".to_owned(), bytes));
+            row(
+                "last commit stored",
+                match (&stored.last_commit, status.lag_seconds) {
+                    (None, _) => "none so far".to_owned(),
+                    (Some(at), Some(age)) if age > 0.0 => format!("{at} ({age:.1} s ago)"),
+                    (Some(at), _) => at.clone(),
+                },
+            );
+            row("stored up to", stored.position.to_string());
+            row("changes", stored.changes.to_string());
+            row("transactions", stored.transactions.to_string());
+            row("gaps", stored.gaps.to_string());
+            row("quarantined", stored.quarantined.to_string());
+        }
+        None => row("checkpoint", "is missing; run `bemi-worker setup`".to_owned()),
+    }
+    table::write(out, rows)
+}
+
+/// In the unit that leaves few digits.
+fn bytes(count: u64) -> String {
+    let units = [("GB", 30), ("MB", 20), ("kB", 10)];
+    units.iter().find(|(_, shift)| count >> shift >= 10).map_or_else(
+        || format!("{count} bytes"),
+        |(unit, shift)| format!("{} {unit}", count >> shift),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bytes_are_told_in_the_unit_that_leaves_few_digits() {
+        let told = [0, 10_239, 10_240, 20_000_000, 20_000_000_000].map(super::bytes);
+        assert_eq!(told, ["0 bytes", "10239 bytes", "10 kB", "19 MB", "18 GB"]);
+    }
+}

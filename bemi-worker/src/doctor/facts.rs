@@ -1,0 +1,118 @@
+//! What doctor wants to know beyond what setup inspects.
+
+use bemi_core::Lsn;
+use tokio_postgres::{Client, Error};
+
+use crate::WorkerError;
+use crate::config::Config;
+use crate::setup::inspect::Found;
+use crate::source::{Stream, System};
+
+/// Everything that the checks look at.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) found: Found,
+    /// Who answers in replication mode, and where the checkpoint's timeline ended; or why nobody does.
+    pub(super) replication: Result<(System, Option<Lsn>), String>,
+    pub(super) slot: Option<SlotHealth>,
+    /// In milliseconds; 0 for none.
+    pub(super) sender_timeout: i64,
+    /// In megabytes; -1 for no limit.
+    pub(super) wal_kept_max: i64,
+    pub(super) gaps: i64,
+    pub(super) quarantined: i64,
+}
+
+/// How the slot does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SlotHealth {
+    pub(super) wal_status: String,
+    /// WAL that the server keeps for it, in bytes.
+    pub(super) held_bytes: i64,
+    /// What more may come before the server gives up the slot, in bytes; none for no limit.
+    pub(super) safe_bytes: Option<i64>,
+}
+
+impl Facts {
+    pub(super) async fn gather(
+        config: &Config,
+        source: &Client,
+        destination: &Client,
+    ) -> Result<Self, WorkerError> {
+        let found = Found::inspect(config, source, destination).await?;
+        let reading = || WorkerError::database("read the server's settings and slots");
+        let settings = source
+            .query_one(
+                "SELECT (SELECT setting::int8 FROM pg_settings WHERE name = 'wal_sender_timeout'),
+                        (SELECT setting::int8 FROM pg_settings WHERE name = 'max_slot_wal_keep_size')",
+                &[],
+            )
+            .await
+            .map_err(reading())?;
+        let (gaps, quarantined) = count(config, &found, destination)
+            .await
+            .map_err(WorkerError::database("count gaps and quarantine"))?;
+        Ok(Self {
+            replication: ask_in_replication_mode(config, &found).await,
+            slot: slot_health(config, source).await.map_err(reading())?,
+            sender_timeout: settings.try_get(0).map_err(reading())?,
+            wal_kept_max: settings.try_get(1).map_err(reading())?,
+            gaps,
+            quarantined,
+            found,
+        })
+    }
+}
+
+/// A pooler in between passes SQL, but not replication.
+async fn ask_in_replication_mode(
+    config: &Config,
+    found: &Found,
+) -> Result<(System, Option<Lsn>), String> {
+    let asked = async {
+        let mut stream = Stream::connect(config, Lsn::ZERO).await?;
+        let system = stream.identify().await?;
+        let fork = match &found.destination.checkpoint {
+            Some(checkpoint) => stream.fork_of(checkpoint.timeline, system.timeline).await?,
+            None => None,
+        };
+        stream.end().await;
+        Ok((system, fork))
+    };
+    asked.await.map_err(|error: WorkerError| error.to_string())
+}
+
+async fn slot_health(config: &Config, source: &Client) -> Result<Option<SlotHealth>, Error> {
+    let row = source
+        .query_opt(
+            "SELECT coalesce(wal_status, 'unknown')::text,
+                    coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                  ELSE pg_current_wal_lsn() END - restart_lsn, 0)::int8,
+                    safe_wal_size::int8
+             FROM pg_replication_slots WHERE slot_name = $1",
+            &[&config.slot.as_str()],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(SlotHealth {
+            wal_status: row.try_get(0)?,
+            held_bytes: row.try_get(1)?,
+            safe_bytes: row.try_get(2)?,
+        })
+    })
+    .transpose()
+}
+
+async fn count(config: &Config, found: &Found, destination: &Client) -> Result<(i64, i64), Error> {
+    if !found.destination.has_own_tables {
+        return Ok((0, 0));
+    }
+    let row = destination
+        .query_one(
+            "SELECT (SELECT count(*) FROM bemi.gaps WHERE slot = $1),
+                    (SELECT count(*) FROM bemi.quarantine WHERE slot = $1)",
+            &[&config.slot.as_str()],
+        )
+        .await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}

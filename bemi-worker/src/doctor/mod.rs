@@ -1,0 +1,71 @@
+//! Looks at everything that can be wrong at source and destination, and says how to mend it.
+//!
+//! ```text
+//! facts (both servers) ─▶ checks (pure) ─▶ findings
+//! ```
+//!
+//! Invariants: doctor changes nothing; each code means the same for ever; a finding that is not ok
+//! says why it matters and what to do.
+
+mod checks;
+mod facts;
+mod finding;
+
+pub use finding::{Diagnosis, Finding, Level};
+
+use self::facts::Facts;
+use crate::WorkerError;
+use crate::config::Config;
+
+/// Examines source and destination.
+///
+/// # Errors
+/// [`WorkerError`] when a connection breaks in between. That there is none to begin with is a
+/// finding.
+///
+/// # Cancellation
+/// Safe: nothing is changed.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use bemi_worker::{config::Config, doctor};
+///
+/// let config = Config::new("postgres://postgres@localhost/shop".parse()?);
+/// let diagnosis = doctor::examine(&config).await?;
+/// assert!(!diagnosis.has_failed());
+/// # Ok(())
+/// # }
+/// ```
+pub async fn examine(config: &Config) -> Result<Diagnosis, WorkerError> {
+    let mut diagnosis = Diagnosis::default();
+    let source = match config.source.connect().await {
+        Ok(client) => {
+            diagnosis.ok("B001", format!("connected to the source, {}", config.source));
+            Some(client)
+        }
+        Err(error) => {
+            diagnosis.unreachable("B001", "source", &error);
+            None
+        }
+    };
+    let destination = match config.destination.connect().await {
+        Ok(client) => {
+            diagnosis.ok("B002", format!("connected to the destination, {}", config.destination));
+            Some(client)
+        }
+        Err(error) => {
+            diagnosis.unreachable("B002", "destination", &error);
+            None
+        }
+    };
+    let (Some(source), Some(destination)) = (source, destination) else { return Ok(diagnosis) };
+    match Facts::gather(config, &source, &destination).await {
+        Ok(facts) => checks::check(config, &facts, &mut diagnosis)?,
+        // The server is too old to be asked for more.
+        Err(WorkerError::Unready(problems)) => {
+            diagnosis.fail("B003", problems.to_string(), "nothing can be tracked", "upgrade it");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(diagnosis)
+}

@@ -1,0 +1,191 @@
+//! The destination as it is found.
+
+use bemi_core::changes_table::{COLUMNS, TABLE};
+use tokio_postgres::{Client, Error};
+
+use super::source::exists;
+use crate::config::Config;
+use crate::sink::Checkpoint;
+
+/// The tables of the worker's own.
+const OWN_TABLES: [&str; 3] = ["checkpoint", "gaps", "quarantine"];
+
+/// The destination as it is found.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    pub(crate) database: String,
+    pub(crate) system_identifier: String,
+    pub(crate) is_standby: bool,
+    pub(crate) role: String,
+    pub(crate) may_create: bool,
+    pub(crate) has_schema: bool,
+    pub(crate) may_use_schema: bool,
+    pub(crate) has_changes_schema: bool,
+    pub(crate) may_use_changes_schema: bool,
+    /// Whether all of the worker's own tables are there.
+    pub(crate) has_own_tables: bool,
+    pub(crate) changes: Option<ChangesTable>,
+    pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// A relation named `changes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChangesTable {
+    pub(crate) is_table: bool,
+    /// Name, type as `format_type` spells it, whether NOT NULL, whether it fills itself in.
+    pub(crate) columns: Vec<(String, String, bool, bool)>,
+    /// The columns of its primary key.
+    pub(crate) key: Vec<String>,
+}
+
+impl ChangesTable {
+    /// Why this is not the table that the worker stores into; `None` if it is.
+    pub(crate) fn unlike_ours(&self) -> Option<String> {
+        if !self.is_table {
+            return Some("it is not a table".to_owned());
+        }
+        for ours in COLUMNS {
+            let Some((_, data_type, not_null, _)) =
+                self.columns.iter().find(|(name, ..)| name == ours.name)
+            else {
+                return Some(format!("it has no column {}", ours.name));
+            };
+            if data_type != ours.data_type {
+                let (name, expected) = (ours.name, ours.data_type);
+                return Some(format!("its column {name} is {data_type}, not {expected}"));
+            }
+            // The worker stores nulls there.
+            if *not_null && !ours.not_null {
+                return Some(format!("its column {} is NOT NULL", ours.name));
+            }
+        }
+        for (name, _, not_null, fills_itself_in) in &self.columns {
+            let is_ours = COLUMNS.iter().any(|ours| ours.name == name);
+            if !is_ours && *not_null && !fills_itself_in {
+                return Some(format!("its column {name} is NOT NULL and has no default"));
+            }
+        }
+        if self.key != ["committed_at", "id"] {
+            return Some("its primary key is not (committed_at, id)".to_owned());
+        }
+        None
+    }
+}
+
+impl Destination {
+    pub(super) async fn inspect(client: &Client, config: &Config) -> Result<Self, Error> {
+        let facts = client.query_one(FACTS, &[&config.changes_schema]).await?;
+        let may_use_schema: Option<bool> = facts.try_get(5)?;
+        let may_use_changes_schema: Option<bool> = facts.try_get(6)?;
+        let mut has_own_tables = may_use_schema == Some(true);
+        for table in OWN_TABLES {
+            has_own_tables = has_own_tables && exists(client, table).await?;
+        }
+        let checkpoint = if has_own_tables {
+            Checkpoint::read(client, config.slot.as_str()).await?
+        } else {
+            None
+        };
+        Ok(Self {
+            database: facts.try_get(0)?,
+            system_identifier: facts.try_get(1)?,
+            is_standby: facts.try_get(2)?,
+            role: facts.try_get(3)?,
+            may_create: facts.try_get(4)?,
+            has_schema: may_use_schema.is_some(),
+            may_use_schema: may_use_schema.unwrap_or(true),
+            has_changes_schema: may_use_changes_schema.is_some(),
+            may_use_changes_schema: may_use_changes_schema.unwrap_or(true),
+            has_own_tables,
+            changes: read_changes(client, &config.changes_schema).await?,
+            checkpoint,
+        })
+    }
+}
+
+const FACTS: &str = "
+SELECT pg_catalog.current_database()::text,
+       (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+       pg_catalog.pg_is_in_recovery(),
+       current_user::text,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+       (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+               AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+        FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi'),
+       (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+               AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+        FROM pg_catalog.pg_namespace n WHERE n.nspname = $1)";
+
+async fn read_changes(client: &Client, schema: &str) -> Result<Option<ChangesTable>, Error> {
+    let row = client
+        .query_opt(
+            "SELECT c.oid, c.relkind IN ('r', 'p'),
+                    ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index x
+                          CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+                          JOIN pg_catalog.pg_attribute a
+                            ON a.attrelid = c.oid AND a.attnum = k.attnum
+                          WHERE x.indrelid = c.oid AND x.indisprimary
+                          ORDER BY k.place)
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relname = $2",
+            &[&schema, &TABLE],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let oid: u32 = row.try_get(0)?;
+    let columns = client
+        .query(
+            "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+                    a.atthasdef OR a.attidentity <> ''
+             FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            &[&oid],
+        )
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)))
+        .collect::<Result<_, Error>>()?;
+    Ok(Some(ChangesTable { is_table: row.try_get(1)?, columns, key: row.try_get(2)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours() -> ChangesTable {
+        ChangesTable {
+            is_table: true,
+            columns: COLUMNS
+                .iter()
+                .map(|c| (c.name.to_owned(), c.data_type.to_owned(), c.not_null, false))
+                .collect(),
+            key: vec!["committed_at".to_owned(), "id".to_owned()],
+        }
+    }
+
+    #[test]
+    fn our_table_is_recognised_also_with_a_column_that_fills_itself_in() {
+        assert_eq!(ours().unlike_ours(), None);
+        let mut extended = ours();
+        extended.columns.push(("note".to_owned(), "text".to_owned(), false, false));
+        extended.columns.push(("region".to_owned(), "text".to_owned(), true, true));
+        assert_eq!(extended.unlike_ours(), None);
+    }
+
+    #[test]
+    fn somebody_elses_table_is_not() {
+        let mut view = ours();
+        view.is_table = false;
+        let mut short = ours();
+        short.columns.pop();
+        let mut other_type = ours();
+        other_type.columns[1].1 = "bigint".to_owned();
+        let mut demanding = ours();
+        demanding.columns.push(("tenant".to_owned(), "text".to_owned(), true, false));
+        let mut without_key = ours();
+        without_key.key.clear();
+        for table in [view, short, other_type, demanding, without_key] {
+            assert!(table.unlike_ours().is_some(), "{table:?}");
+        }
+    }
+}

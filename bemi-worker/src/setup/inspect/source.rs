@@ -1,0 +1,295 @@
+//! The source as it is found.
+
+use std::collections::BTreeSet;
+
+use bemi_core::Lsn;
+use tokio_postgres::{Client, Error};
+
+use super::table::{self, Table};
+use crate::config::Config;
+use crate::setup::source_schema::{EVENT_TRIGGER, FUNCTIONS};
+use crate::source::SlotState;
+
+/// The source as it is found.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) database: String,
+    pub(crate) system_identifier: String,
+    pub(crate) timeline: u32,
+    /// As `server_version_num` has it: 150018.
+    pub(crate) version: i32,
+    pub(crate) is_standby: bool,
+    pub(crate) wal_level: String,
+    pub(crate) slots_used: i32,
+    pub(crate) slots_max: i32,
+    pub(crate) senders_used: i32,
+    pub(crate) senders_max: i32,
+    pub(crate) role: Role,
+    pub(crate) tables: Vec<Table>,
+    /// Ours by name; [`Installation`] knows whether they are ours.
+    pub(crate) publications: Vec<Publication>,
+    pub(crate) slot: Option<SlotState>,
+    /// Whether schema `bemi` exists.
+    pub(crate) has_schema: bool,
+    /// What setup did here before.
+    pub(crate) installation: Option<Installation>,
+    pub(crate) has_event_trigger: bool,
+    /// Whether the event trigger's functions are those of this version.
+    pub(crate) has_current_functions: bool,
+}
+
+/// Who asks, and what it may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Role {
+    pub(crate) name: String,
+    pub(crate) is_superuser: bool,
+    pub(crate) may_replicate: bool,
+    pub(crate) may_create: bool,
+    /// In schema `bemi`, where it exists.
+    pub(crate) may_use_schema: bool,
+}
+
+/// A publication with the name of one of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Publication {
+    pub(crate) name: String,
+    pub(crate) publishes_updates: bool,
+    /// Names as they go into SQL.
+    pub(crate) tables: BTreeSet<String>,
+}
+
+/// What setup did here before, as it wrote it down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Installation {
+    pub(crate) records: Vec<Record>,
+    /// Texts of the patterns of tracked tables, and of excluded ones.
+    pub(crate) tracked: BTreeSet<String>,
+    pub(crate) excluded: BTreeSet<String>,
+    /// Globs of schema, table and column.
+    pub(crate) excluded_columns: BTreeSet<(String, String, String)>,
+    pub(crate) publication: Option<String>,
+    pub(crate) is_full: bool,
+}
+
+/// Something that setup made or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) kind: RecordKind,
+    pub(crate) name: String,
+    /// What it was before; of a slot, the position where it began.
+    pub(crate) former: Option<String>,
+}
+
+/// What can be made or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordKind {
+    Schema,
+    ChangesSchema,
+    ReplicaIdentity,
+    Publication,
+    EventTrigger,
+    Slot,
+    /// Of a later version.
+    Unknown,
+}
+
+impl RecordKind {
+    /// As `bemi.installation` has it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::ChangesSchema => "changes schema",
+            Self::ReplicaIdentity => "replica identity",
+            Self::Publication => "publication",
+            Self::EventTrigger => "event trigger",
+            Self::Slot => "slot",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn of(text: &str) -> Self {
+        let known = [
+            Self::Schema,
+            Self::ChangesSchema,
+            Self::ReplicaIdentity,
+            Self::Publication,
+            Self::EventTrigger,
+            Self::Slot,
+        ];
+        known.into_iter().find(|kind| kind.text() == text).unwrap_or(Self::Unknown)
+    }
+}
+
+impl Installation {
+    /// The record of a thing, if setup made it.
+    pub(crate) fn record(&self, kind: RecordKind, name: &str) -> Option<&Record> {
+        self.records.iter().find(|record| record.kind == kind && record.name == name)
+    }
+}
+
+impl Source {
+    pub(crate) fn publication(&self, name: &str) -> Option<&Publication> {
+        self.publications.iter().find(|publication| publication.name == name)
+    }
+
+    /// Whether setup made it.
+    pub(crate) fn made(&self, kind: RecordKind, name: &str) -> bool {
+        self.installation.as_ref().is_some_and(|made| made.record(kind, name).is_some())
+    }
+
+    pub(crate) async fn inspect(client: &Client, config: &Config) -> Result<Self, Error> {
+        let facts = client.query_one(FACTS, &[]).await?;
+        let has_schema: Option<bool> = facts.try_get(14)?;
+        let role = Role {
+            name: facts.try_get(10)?,
+            is_superuser: facts.try_get(11)?,
+            may_replicate: facts.try_get(12)?,
+            may_create: facts.try_get(13)?,
+            may_use_schema: has_schema.unwrap_or(true),
+        };
+        let may_read = has_schema == Some(true) && role.may_use_schema;
+        let installation = if may_read && exists(client, "installation").await? {
+            Some(read_installation(client).await?)
+        } else {
+            None
+        };
+        Ok(Self {
+            database: facts.try_get(0)?,
+            system_identifier: facts.try_get(1)?,
+            timeline: u32::try_from(facts.try_get::<_, i32>(2)?).unwrap_or(0),
+            version: facts.try_get(3)?,
+            is_standby: facts.try_get(4)?,
+            wal_level: facts.try_get(5)?,
+            slots_used: facts.try_get(6)?,
+            slots_max: facts.try_get(7)?,
+            senders_used: facts.try_get(8)?,
+            senders_max: facts.try_get(9)?,
+            role,
+            tables: table::read(client).await?,
+            publications: read_publications(client, &config.publication.both()).await?,
+            slot: SlotState::read(client, &config.slot).await?,
+            has_schema: has_schema.is_some(),
+            installation,
+            has_event_trigger: client
+                .query_one(
+                    "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = $1)",
+                    &[&EVENT_TRIGGER],
+                )
+                .await?
+                .try_get(0)?,
+            has_current_functions: has_current_functions(client).await?,
+        })
+    }
+
+    /// Where the slot holds its WAL from, as far as it was acknowledged.
+    pub(crate) fn slot_position(&self) -> Option<Lsn> {
+        self.slot.as_ref().map(|slot| slot.confirmed)
+    }
+}
+
+/// Managed services hand out replication by roles of their own.
+const FACTS: &str = "
+SELECT pg_catalog.current_database()::text,
+       (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+       CASE WHEN pg_catalog.pg_is_in_recovery()
+            THEN (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())
+            ELSE ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8))
+                 ::bit(32)::int4
+       END,
+       pg_catalog.current_setting('server_version_num')::int4,
+       pg_catalog.pg_is_in_recovery(),
+       pg_catalog.current_setting('wal_level'),
+       (SELECT count(*)::int4 FROM pg_catalog.pg_replication_slots),
+       pg_catalog.current_setting('max_replication_slots')::int4,
+       (SELECT count(*)::int4 FROM pg_catalog.pg_stat_replication),
+       pg_catalog.current_setting('max_wal_senders')::int4,
+       r.rolname::text,
+       r.rolsuper,
+       r.rolsuper OR r.rolreplication OR EXISTS (
+           SELECT FROM pg_catalog.pg_roles g
+           WHERE g.rolname IN ('rds_replication', 'rds_superuser')
+             AND pg_catalog.pg_has_role(g.oid, 'USAGE')),
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+       (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+               AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+        FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi')
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
+
+/// Whether schema `bemi` has this table. The role must be allowed to use the schema.
+pub(super) async fn exists(client: &Client, table: &str) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
+                            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                            WHERE n.nspname = 'bemi' AND c.relname = $1 AND c.relkind = 'r')",
+            &[&table],
+        )
+        .await?;
+    row.try_get(0)
+}
+
+async fn read_installation(client: &Client) -> Result<Installation, Error> {
+    let mut found = Installation::default();
+    let records = "SELECT kind, name, former FROM bemi.installation ORDER BY made_at, kind, name";
+    for row in client.query(records, &[]).await? {
+        let kind = RecordKind::of(row.try_get(0)?);
+        found.records.push(Record { kind, name: row.try_get(1)?, former: row.try_get(2)? });
+    }
+    for row in client.query("SELECT pattern, excluded FROM bemi.tracked_tables", &[]).await? {
+        let patterns = if row.try_get(1)? { &mut found.excluded } else { &mut found.tracked };
+        patterns.insert(row.try_get(0)?);
+    }
+    let columns = "SELECT schema_name, table_name, column_name FROM bemi.excluded_columns";
+    for row in client.query(columns, &[]).await? {
+        found.excluded_columns.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+    }
+    let settings = "SELECT publication, replica_identity = 'full' FROM bemi.settings";
+    if let Some(row) = client.query_opt(settings, &[]).await? {
+        found.publication = Some(row.try_get(0)?);
+        found.is_full = row.try_get(1)?;
+    }
+    Ok(found)
+}
+
+async fn read_publications(client: &Client, names: &[String]) -> Result<Vec<Publication>, Error> {
+    let rows = client
+        .query(
+            "SELECT p.pubname::text, p.pubupdate,
+                    ARRAY(SELECT pg_catalog.format('\"%s\".\"%s\"',
+                              pg_catalog.replace(n.nspname, '\"', '\"\"'),
+                              pg_catalog.replace(c.relname, '\"', '\"\"'))
+                          FROM pg_catalog.pg_publication_rel m
+                          JOIN pg_catalog.pg_class c ON c.oid = m.prrelid
+                          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                          WHERE m.prpubid = p.oid)
+             FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)",
+            &[&names],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Publication {
+                name: row.try_get(0)?,
+                publishes_updates: row.try_get(1)?,
+                tables: row.try_get::<_, Vec<String>>(2)?.into_iter().collect(),
+            })
+        })
+        .collect()
+}
+
+async fn has_current_functions(client: &Client) -> Result<bool, Error> {
+    for (name, body) in FUNCTIONS {
+        let row = client
+            .query_one(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p
+                                JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                                WHERE n.nspname = 'bemi' AND p.proname = $1 AND p.prosrc = $2)",
+                &[&name, &body],
+            )
+            .await?;
+        if !row.try_get(0)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,319 @@
+//! Patterns of tables and columns, written as psql takes names: `todo`, `sales.*`, `"Audit".log`.
+//!
+//! Outside double quotes letters fold to lower case and `*` stands for any characters; inside them
+//! everything stands for itself, and `""` for a quote. Dots separate the parts, commas patterns.
+//!
+//! Invariants: a pattern and its text are the same both ways, whatever the names hold, and
+//! [`NamePattern::like`] means in SQL what [`NamePattern::matches`] means here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::ConfigError;
+
+/// The schema of a table that is given without one.
+const DEFAULT_SCHEMA: &str = "public";
+
+/// A pattern of one name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NamePattern {
+    /// What stands between the wildcards: one more than there are wildcards.
+    literals: Vec<String>,
+}
+
+/// A pattern of tables: `[schema.]table`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TablePattern {
+    pub(crate) schema: NamePattern,
+    pub(crate) table: NamePattern,
+}
+
+/// A pattern of columns: `schema.table.column`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ColumnPattern {
+    pub(crate) table: TablePattern,
+    pub(crate) column: NamePattern,
+}
+
+/// What `--exclude` takes: tables, or columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Exclusion {
+    Tables(TablePattern),
+    Columns(ColumnPattern),
+}
+
+impl NamePattern {
+    /// The pattern that this name alone matches.
+    pub(crate) fn exactly(name: &str) -> Self {
+        Self { literals: vec![name.to_owned()] }
+    }
+
+    pub(crate) fn has_wildcard(&self) -> bool {
+        self.literals.len() > 1
+    }
+
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        let Some((first, rest)) = self.literals.split_first() else { return false };
+        let Some((last, middle)) = rest.split_last() else { return name == first };
+        // Each literal is taken where it comes first: that leaves most for those that follow.
+        let Some(mut left) = name.strip_prefix(first.as_str()) else { return false };
+        for literal in middle {
+            let Some((_, after)) = left.split_once(literal.as_str()) else { return false };
+            left = after;
+        }
+        left.ends_with(last.as_str())
+    }
+
+    /// As the worker reads it: `*` for the wildcards, everything else for itself. A star that a name
+    /// in quotes holds becomes a wildcard, which excludes more rather than less.
+    pub(crate) fn glob(&self) -> String {
+        self.literals.join("*")
+    }
+
+    /// The same as a pattern of SQL's LIKE.
+    pub(crate) fn like(&self) -> String {
+        let escaped: Vec<String> = self
+            .literals
+            .iter()
+            .map(|literal| literal.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+            .collect();
+        escaped.join("%")
+    }
+}
+
+impl TablePattern {
+    /// The pattern that this table alone matches.
+    pub(crate) fn exactly(schema: &str, table: &str) -> Self {
+        Self { schema: NamePattern::exactly(schema), table: NamePattern::exactly(table) }
+    }
+
+    /// All tables of all schemas.
+    pub(crate) fn everything() -> Self {
+        let any = NamePattern { literals: vec![String::new(), String::new()] };
+        Self { schema: any.clone(), table: any }
+    }
+
+    pub(crate) fn has_wildcard(&self) -> bool {
+        self.schema.has_wildcard() || self.table.has_wildcard()
+    }
+
+    pub(crate) fn matches(&self, schema: &str, table: &str) -> bool {
+        self.schema.matches(schema) && self.table.matches(table)
+    }
+}
+
+/// Splits a list at its commas and reads each pattern.
+pub(crate) fn list<T: FromStr>(text: &str) -> Result<Vec<T>, T::Err> {
+    split(text, ',').into_iter().map(str::trim).map(str::parse).collect()
+}
+
+impl FromStr for TablePattern {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match names(text, "tables")?.as_slice() {
+            [table] => {
+                Ok(Self { schema: NamePattern::exactly(DEFAULT_SCHEMA), table: table.clone() })
+            }
+            [schema, table] => Ok(Self { schema: schema.clone(), table: table.clone() }),
+            _ => Err(wrong(text, "tables", "write [schema.]table")),
+        }
+    }
+}
+
+impl FromStr for Exclusion {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match names(text, "tables or columns")?.as_slice() {
+            [schema, table, column] => Ok(Self::Columns(ColumnPattern {
+                table: TablePattern { schema: schema.clone(), table: table.clone() },
+                column: column.clone(),
+            })),
+            [_] | [_, _] => text.parse().map(Self::Tables),
+            _ => Err(wrong(
+                text,
+                "tables or columns",
+                "write [schema.]table for tables, schema.table.column for columns",
+            )),
+        }
+    }
+}
+
+impl FromStr for NamePattern {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match names(text, "names")?.as_slice() {
+            [name] => Ok(name.clone()),
+            _ => Err(wrong(text, "names", "write one name")),
+        }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, literal) in self.literals.iter().enumerate() {
+            if i > 0 {
+                f.write_str("*")?;
+            }
+            let is_plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || !c.is_ascii();
+            let folds_to_itself = literal.chars().all(|c| is_plain(c) && !c.is_whitespace());
+            // An empty literal beside a wildcard is nothing; an empty name is a name in quotes.
+            if folds_to_itself && (!literal.is_empty() || self.has_wildcard()) {
+                f.write_str(literal)?;
+            } else {
+                write!(f, "\"{}\"", literal.replace('"', "\"\""))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TablePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+impl fmt::Display for ColumnPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.table, self.column)
+    }
+}
+
+fn names(text: &str, of: &'static str) -> Result<Vec<NamePattern>, ConfigError> {
+    split(text, '.')
+        .into_iter()
+        .map(|part| name(part).map_err(|why| wrong(text, of, why)))
+        .collect()
+}
+
+/// Reads one part of a pattern, which holds no separator outside quotes.
+fn name(part: &str) -> Result<NamePattern, &'static str> {
+    let mut literals = vec![];
+    let mut literal = String::new();
+    let mut quoted = false;
+    let mut characters = part.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\0' => return Err("no name holds a NUL"),
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                literal.push('"');
+            }
+            '"' => quoted = !quoted,
+            _ if quoted => literal.push(character),
+            '*' => literals.push(std::mem::take(&mut literal)),
+            _ if character.is_whitespace() => {
+                return Err("a name with a space goes in double quotes");
+            }
+            _ => literal.push(character.to_ascii_lowercase()),
+        }
+    }
+    if quoted {
+        return Err("a double quote is missing");
+    }
+    literals.push(literal);
+    if literals == [""] {
+        return Err("a name is empty");
+    }
+    Ok(NamePattern { literals })
+}
+
+/// Splits at a separator outside double quotes.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut quoted = false;
+    text.split(|character| {
+        quoted ^= character == '"';
+        character == separator && !quoted
+    })
+    .collect()
+}
+
+fn wrong(pattern: &str, of: &'static str, why: &'static str) -> ConfigError {
+    ConfigError::Pattern { pattern: pattern.to_owned(), of, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn table(text: &str) -> TablePattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_fold_as_in_psql() {
+        assert!(table("Todo").matches("public", "todo"));
+        assert!(!table("Todo").matches("public", "Todo"));
+        assert!(table("\"Todo\"").matches("public", "Todo"));
+        assert!(table("\"My Schema\".\"a.b\"").matches("My Schema", "a.b"));
+        assert!(table("\"say \"\"hi\"\"\"").matches("public", "say \"hi\""));
+        assert!(table("Ünder").matches("public", "Ünder"));
+        assert!(table("😀.\"a,b\"").matches("😀", "a,b"));
+    }
+
+    #[test]
+    fn a_star_stands_for_anything_and_in_quotes_for_itself() {
+        assert!(table("*").matches("public", "anything"));
+        assert!(!table("*").matches("sales", "anything"));
+        assert!(table("*.*").matches("sales", ""));
+        assert!(table("log_*").matches("public", "log_"));
+        assert!(!table("log_*").matches("public", "logs"));
+        assert!(table("a*b*c").matches("public", "a_b_b_c"));
+        assert!(!table("a*bc").matches("public", "abcd"));
+        assert!(!table("a*a").matches("public", "a"));
+        assert!(table("\"*\"").matches("public", "*"));
+        assert!(!table("\"*\"").matches("public", "x"));
+        assert!(table("\"Log_\"*").matches("public", "Log_2024"));
+    }
+
+    #[test]
+    fn a_list_is_split_at_commas_outside_quotes() {
+        let tables: Vec<TablePattern> = list("a, sales.*,\"x,y\"").unwrap();
+        assert_eq!(tables, [table("a"), table("sales.*"), table("\"x,y\"")]);
+    }
+
+    #[test]
+    fn three_parts_are_columns_and_two_are_tables() {
+        let exclusion = |text: &str| text.parse::<Exclusion>();
+        assert!(matches!(exclusion("a"), Ok(Exclusion::Tables(_))));
+        assert!(matches!(exclusion("a.b"), Ok(Exclusion::Tables(_))));
+        let Ok(Exclusion::Columns(columns)) = exclusion("*.*.password_hash") else { panic!() };
+        assert!(columns.table.matches("any", "table"));
+        assert!(columns.column.matches("password_hash"));
+        assert!(exclusion("a.b.c.d").is_err());
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_with_a_reason() {
+        for text in ["", "a.", ".a", "a..b", "\"a", "a b", "a.b.c", "a\0", "\"\""] {
+            assert!(text.parse::<TablePattern>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn like_escapes_what_like_takes_for_its_own() {
+        assert_eq!(table("a_b*\"%\\\"").table.like(), "a\\_b%\\%\\\\");
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_matched_by_its_own_pattern_and_text(schema in "[^\0]+", name in "[^\0]+") {
+            let pattern = TablePattern::exactly(&schema, &name);
+            prop_assert!(pattern.matches(&schema, &name));
+            prop_assert_eq!(pattern.to_string().parse::<TablePattern>().unwrap(), pattern);
+        }
+
+        #[test]
+        fn text_and_pattern_are_the_same_both_ways(text in "[a-z*\"A. ]{1,12}") {
+            if let Ok(pattern) = text.parse::<TablePattern>() {
+                prop_assert_eq!(pattern.to_string().parse::<TablePattern>().unwrap(), pattern);
+            }
+        }
+    }
+}

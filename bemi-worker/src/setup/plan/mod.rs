@@ -1,0 +1,162 @@
+//! What setup will do: decided from what is asked for and what is there, before anything is changed.
+//!
+//! ```text
+//! requirements ─▶ records ─▶ rules ─▶ destination ─▶ identities ─▶ publications ─▶ event trigger ─▶ slot
+//! ```
+//!
+//! The slot comes last: a publication must be there before the WAL that is decoded for it.
+//!
+//! Invariants: nothing here does I/O; a plan made of what an applied plan left has no steps; no step
+//! touches what setup did not make, but for the replica identities, whose former values it writes
+//! down first.
+
+mod destination;
+mod publication;
+mod records;
+mod requirements;
+mod slot;
+mod table;
+
+use bemi_core::Lsn;
+use postgres_protocol::escape::escape_literal;
+
+use super::inspect::{Found, RecordKind, Source, Table};
+use super::options::SetupOptions;
+use super::pattern::TablePattern;
+use super::rules::Rules;
+use crate::WorkerError;
+use crate::config::Config;
+use crate::error::Problems;
+
+/// How many names are listed before the rest is counted.
+const NAMES_LISTED_MAX: usize = 8;
+
+/// What is to be done, and what there is to say about it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    /// What somebody who reads the output should know.
+    pub(crate) notes: Vec<String>,
+    /// What must be mended before any step can be taken.
+    pub(crate) problems: Problems,
+}
+
+/// One thing to do, in a transaction of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// As it is told, as a verb: `create publication bemi`.
+    pub(crate) what: String,
+    pub(crate) side: Side,
+    pub(crate) action: Action,
+}
+
+/// Where a step happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Source,
+    Destination,
+}
+
+/// How a step happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// These statements, together.
+    Sql(Vec<String>),
+    /// These statements, which take a lock that the application must not wait behind: tried for a
+    /// short time, several times.
+    Locking { table: String, sql: Vec<String> },
+    /// These statements, if the server lets us; what not having them means, if it does not.
+    IfAllowed { sql: Vec<String>, otherwise: String },
+    /// Makes the slot, dropping the one that is lost first.
+    CreateSlot { drops_lost: bool },
+    /// Starts the checkpoint where the slot is, or moves it there.
+    StartCheckpoint(Start),
+}
+
+/// How a checkpoint starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With the slot, nothing before it.
+    Fresh,
+    /// With a slot that was read from before, by nobody who told this destination.
+    After { began: Lsn },
+    /// From where the last slot was, over what was lost since.
+    OverGap { reason: String },
+}
+
+/// Decides what to do.
+pub(crate) fn plan(
+    options: &SetupOptions,
+    config: &Config,
+    found: &Found,
+) -> Result<Plan, WorkerError> {
+    let rules = Rules::merge(options, config, found)?;
+    let mut plan = Plan::default();
+    requirements::check(options, config, found, &rules, &mut plan);
+    records::plan(config, &found.source, &rules, &mut plan);
+    destination::plan(config, found, &mut plan);
+    table::plan(&found.source, &rules, &mut plan);
+    publication::plan(config, &found.source, &rules, &mut plan);
+    publication::plan_event_trigger(&found.source, &mut plan);
+    slot::plan(options, config, found, &mut plan);
+    Ok(plan)
+}
+
+impl Plan {
+    fn step(&mut self, side: Side, what: impl Into<String>, action: Action) {
+        self.steps.push(Step { what: what.into(), side, action });
+    }
+
+    fn source(&mut self, what: impl Into<String>, sql: Vec<String>) {
+        self.step(Side::Source, what, Action::Sql(sql));
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+}
+
+/// Writes down what is made. It is written in the same transaction, where there is one.
+pub(crate) fn record(kind: RecordKind, name: &str, former: Option<&str>) -> String {
+    let former = former.map_or_else(|| "NULL".to_owned(), escape_literal);
+    format!(
+        "INSERT INTO bemi.installation (kind, name, former) VALUES ({}, {}, {former}) \
+         ON CONFLICT DO NOTHING",
+        escape_literal(kind.text()),
+        escape_literal(name),
+    )
+}
+
+/// A table's name for people.
+fn name(table: &Table) -> String {
+    TablePattern::exactly(&table.schema, &table.name).to_string()
+}
+
+/// Names for people, the first few of them.
+fn names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> String {
+    let all: Vec<String> = tables.into_iter().map(name).collect();
+    match all.get(..NAMES_LISTED_MAX) {
+        Some(first) if all.len() > NAMES_LISTED_MAX => {
+            format!("{} and {} more", first.join(", "), all.len() - NAMES_LISTED_MAX)
+        }
+        _ => all.join(", "),
+    }
+}
+
+/// The name of the publication where a table belongs.
+pub(crate) fn belongs(config: &Config, rules: &Rules, table: &Table) -> String {
+    // Setup makes it identified, unless it cannot be.
+    let will_be_full = rules.is_full && !table.has_virtual_columns;
+    if will_be_full || table.is_identified() {
+        config.publication.as_str().to_owned()
+    } else {
+        config.publication.insert_only()
+    }
+}
+
+fn is_set_up(source: &Source) -> bool {
+    source.installation.is_some()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The two publications, and the event trigger that keeps them up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postgres_protocol::escape::escape_identifier;
+
+use super::{Action, Plan, Side, belongs, names, record};
+use crate::config::Config;
+use crate::setup::inspect::{RecordKind, Source, Table};
+use crate::setup::rules::Rules;
+use crate::setup::source_schema::{EVENT_TRIGGER, create_event_trigger};
+
+/// The first version that publishes stored generated columns, if told to. Untold, and under
+/// REPLICA IDENTITY FULL, the application's UPDATE of a table that has one would fail.
+const GENERATED_COLUMNS_SINCE: i32 = 180_000;
+
+pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut Plan) {
+    let selected = rules.selected(&source.tables);
+    let all_operations = config.publication.as_str().to_owned();
+    for publication in config.publication.both() {
+        let wanted: BTreeMap<&String, &Table> = selected
+            .iter()
+            .filter(|(_, table)| belongs(config, rules, table) == publication)
+            .map(|(quoted, table)| (quoted, *table))
+            .collect();
+        let operations =
+            if publication == all_operations { None } else { Some("insert, truncate") };
+        match source.publication(&publication) {
+            None => create(source, &publication, operations, &wanted, plan),
+            Some(existing) => {
+                alter(&publication, &existing.tables, &wanted, &selected, source, rules, plan);
+            }
+        }
+    }
+}
+
+/// Creates it also without tables: the worker names both.
+fn create(
+    source: &Source,
+    publication: &str,
+    operations: Option<&str>,
+    wanted: &BTreeMap<&String, &Table>,
+    plan: &mut Plan,
+) {
+    let mut parameters = vec!["publish_via_partition_root = true".to_owned()];
+    parameters.extend(operations.map(|operations| format!("publish = '{operations}'")));
+    if source.version >= GENERATED_COLUMNS_SINCE {
+        parameters.push("publish_generated_columns = stored".to_owned());
+    }
+    let tables: Vec<String> = wanted.keys().map(|quoted| format!("ONLY {quoted}")).collect();
+    let list =
+        if tables.is_empty() { String::new() } else { format!(" FOR TABLE {}", tables.join(", ")) };
+    let create = format!(
+        "CREATE PUBLICATION {}{list} WITH ({})",
+        escape_identifier(publication),
+        parameters.join(", ")
+    );
+    let what = match (operations, wanted.is_empty()) {
+        (_, true) => format!("create publication {publication}, with no table so far"),
+        (None, _) => {
+            format!("create publication {publication}: {}", names(wanted.values().copied()))
+        }
+        (Some(operations), _) => format!(
+            "create publication {publication}, {operations} only: {}",
+            names(wanted.values().copied())
+        ),
+    };
+    plan.source(what, vec![create, record(RecordKind::Publication, publication, None)]);
+}
+
+/// Adds what is missing, and removes what is excluded now or belongs to the other publication. Tables
+/// that somebody else has added stay.
+fn alter(
+    publication: &str,
+    existing: &BTreeSet<String>,
+    wanted: &BTreeMap<&String, &Table>,
+    selected: &BTreeMap<String, &Table>,
+    source: &Source,
+    rules: &Rules,
+    plan: &mut Plan,
+) {
+    let misplaced = |quoted: &&String| {
+        let is_excluded = || {
+            source.tables.iter().any(|table| table.quoted() == **quoted && rules.excludes(table))
+        };
+        !wanted.contains_key(quoted) && (selected.contains_key(*quoted) || is_excluded())
+    };
+    let quoted_name = escape_identifier(publication);
+    let removed: Vec<&String> = existing.iter().filter(misplaced).collect();
+    if !removed.is_empty() {
+        let list: Vec<String> = removed.iter().map(|quoted| format!("ONLY {quoted}")).collect();
+        let tables = source.tables.iter().filter(|table| removed.contains(&&table.quoted()));
+        plan.source(
+            format!("remove from publication {publication}: {}", names(tables)),
+            vec![format!("ALTER PUBLICATION {quoted_name} DROP TABLE {}", list.join(", "))],
+        );
+    }
+    let added: BTreeMap<&String, &Table> = wanted
+        .iter()
+        .filter(|(quoted, _)| !existing.contains(**quoted))
+        .map(|(quoted, table)| (*quoted, *table))
+        .collect();
+    if !added.is_empty() {
+        let list: Vec<String> = added.keys().map(|quoted| format!("ONLY {quoted}")).collect();
+        plan.source(
+            format!("add to publication {publication}: {}", names(added.values().copied())),
+            vec![format!("ALTER PUBLICATION {quoted_name} ADD TABLE {}", list.join(", "))],
+        );
+    }
+}
+
+pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
+    if source.has_event_trigger && source.has_current_functions {
+        return;
+    }
+    let mut sql = create_event_trigger();
+    sql.push(record(RecordKind::EventTrigger, EVENT_TRIGGER, None));
+    plan.step(
+        Side::Source,
+        format!("create event trigger {EVENT_TRIGGER}, which tracks new tables"),
+        Action::IfAllowed {
+            sql,
+            otherwise: format!(
+                "new tables are not tracked by themselves: role {} may not create event triggers, \
+                 which takes a superuser; run `bemi-worker setup` again after adding tables, or \
+                 once as a superuser",
+                source.role.name
+            ),
+        },
+    );
+}

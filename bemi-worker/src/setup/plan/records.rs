@@ -1,0 +1,100 @@
+//! Schema `bemi` in the source: the records of what setup made, and the rules.
+
+use std::collections::BTreeSet;
+
+use postgres_protocol::escape::escape_literal;
+
+use super::{Plan, is_set_up, record};
+use crate::config::Config;
+use crate::setup::inspect::{Installation, RecordKind, Source};
+use crate::setup::pattern::TablePattern;
+use crate::setup::rules::Rules;
+use crate::setup::source_schema;
+
+/// Tells a running worker to read the rules again, at the place in the stream where they changed.
+const RULES_CHANGED: &str = "SELECT pg_catalog.pg_logical_emit_message(true, '_bemi_config', '')";
+
+pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut Plan) {
+    if !is_set_up(source) {
+        let mut sql = Vec::new();
+        if !source.has_schema {
+            sql.push("CREATE SCHEMA bemi".to_owned());
+        }
+        sql.extend(source_schema::CREATE_TABLES.map(str::to_owned));
+        if !source.has_schema {
+            sql.push(record(RecordKind::Schema, "bemi", None));
+        }
+        plan.source("create schema bemi, for records of what setup makes", sql);
+    }
+    let none = Installation::default();
+    let before = source.installation.as_ref().unwrap_or(&none);
+    plan_settings(config, before, rules, plan);
+    plan_tables(before, rules, plan);
+    plan_columns(before, rules, plan);
+}
+
+fn plan_settings(config: &Config, before: &Installation, rules: &Rules, plan: &mut Plan) {
+    let is_same = before.publication.as_deref() == Some(config.publication.as_str());
+    if is_same && before.is_full == rules.is_full {
+        return;
+    }
+    let policy = if rules.is_full { "full" } else { "keep" };
+    let insert = format!(
+        "INSERT INTO bemi.settings (publication, replica_identity) VALUES ({}, '{policy}')",
+        escape_literal(config.publication.as_str())
+    );
+    let what = format!("set the policy for replica identities to {policy}");
+    plan.source(what, vec!["DELETE FROM bemi.settings".to_owned(), insert]);
+}
+
+fn plan_tables(before: &Installation, rules: &Rules, plan: &mut Plan) {
+    let texts = |patterns: &BTreeSet<TablePattern>| -> BTreeSet<String> {
+        patterns.iter().map(ToString::to_string).collect()
+    };
+    for (patterns, before, excluded) in
+        [(&rules.tracked, &before.tracked, false), (&rules.excluded, &before.excluded, true)]
+    {
+        let list = if excluded { "tables left out" } else { "tables to track" };
+        for pattern in patterns.iter().filter(|pattern| !before.contains(&pattern.to_string())) {
+            let insert = format!(
+                "INSERT INTO bemi.tracked_tables (pattern, excluded, schema_like, table_like) \
+                 VALUES ({}, {excluded}, {}, {})",
+                escape_literal(&pattern.to_string()),
+                escape_literal(&pattern.schema.like()),
+                escape_literal(&pattern.table.like()),
+            );
+            plan.source(format!("add {pattern} to the {list}"), vec![insert]);
+        }
+        for pattern in before.difference(&texts(patterns)) {
+            let delete = format!(
+                "DELETE FROM bemi.tracked_tables WHERE pattern = {} AND excluded = {excluded}",
+                escape_literal(pattern)
+            );
+            plan.source(format!("take {pattern} off the {list}"), vec![delete]);
+        }
+    }
+}
+
+fn plan_columns(before: &Installation, rules: &Rules, plan: &mut Plan) {
+    let new: Vec<_> = rules.excluded_columns.difference(&before.excluded_columns).collect();
+    if new.is_empty() {
+        return;
+    }
+    let list: Vec<String> =
+        new.iter().map(|(schema, table, column)| format!("{schema}.{table}.{column}")).collect();
+    let mut sql: Vec<String> = new
+        .iter()
+        .map(|(schema, table, column)| {
+            format!(
+                "INSERT INTO bemi.excluded_columns (schema_name, table_name, column_name) \
+                 VALUES ({}, {}, {})",
+                escape_literal(schema),
+                escape_literal(table),
+                escape_literal(column),
+            )
+        })
+        .collect();
+    // Before the slot there is nobody to tell, and no harm in it.
+    sql.push(RULES_CHANGED.to_owned());
+    plan.source(format!("leave out the columns {}", list.join(", ")), sql);
+}

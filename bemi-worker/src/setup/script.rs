@@ -1,0 +1,107 @@
+//! A plan as a script for psql, for an administrator who would rather read it first.
+
+use std::fmt::Write as _;
+
+use postgres_protocol::escape::escape_literal;
+
+use super::apply::LOCK_TIMEOUT_SHORT;
+use super::inspect::{Found, RecordKind};
+use super::plan::{Action, Plan, Side, Start};
+use super::source_schema::QUIET;
+use crate::config::Config;
+
+/// The script. Where source and destination differ it says which part belongs where.
+pub(super) fn script(plan: &Plan, config: &Config, found: &Found) -> String {
+    let mut out = String::new();
+    if found.is_one_database() {
+        part(&mut out, plan, config, found, None);
+        return out;
+    }
+    for (side, connection) in
+        [(Side::Destination, &config.destination), (Side::Source, &config.source)]
+    {
+        if plan.steps.iter().any(|step| step.side == side) {
+            let name = match side {
+                Side::Source => "source",
+                Side::Destination => "destination",
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "-- In the {name}, {connection}:\n");
+            part(&mut out, plan, config, found, Some(side));
+        }
+    }
+    out
+}
+
+fn part(out: &mut String, plan: &Plan, config: &Config, found: &Found, only: Option<Side>) {
+    let steps = plan.steps.iter().filter(|step| only.is_none_or(|side| step.side == side));
+    let mut is_first = true;
+    for step in steps {
+        let statements = match &step.action {
+            Action::Sql(sql) => transaction(sql),
+            Action::IfAllowed { sql, .. } => transaction(sql),
+            Action::Locking { sql, .. } => {
+                let mut quick = vec![format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SHORT}'")];
+                quick.extend(sql.iter().cloned());
+                transaction(&quick)
+            }
+            Action::CreateSlot { drops_lost } => slot(config, *drops_lost),
+            Action::StartCheckpoint(start) => checkpoint(config, found, start),
+        };
+        if is_first && step.side == Side::Source {
+            let _ = writeln!(out, "SET {QUIET} = 'on';\n");
+            is_first = false;
+        }
+        let _ = writeln!(out, "-- {}", step.what);
+        for statement in statements {
+            let _ = writeln!(out, "{statement};");
+        }
+        out.push('\n');
+    }
+}
+
+fn transaction(sql: &[String]) -> Vec<String> {
+    let mut statements = vec!["BEGIN".to_owned()];
+    statements.extend(sql.iter().cloned());
+    statements.push("COMMIT".to_owned());
+    statements
+}
+
+/// The slot cannot be made in a transaction that has written.
+fn slot(config: &Config, drops_lost: bool) -> Vec<String> {
+    let slot = &config.slot;
+    let kind = RecordKind::Slot.text();
+    let mut statements = Vec::new();
+    if drops_lost {
+        statements.push(format!("SELECT pg_drop_replication_slot('{slot}')"));
+    }
+    statements.push(format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')"));
+    statements.push(format!(
+        "INSERT INTO bemi.installation (kind, name, former) \
+         SELECT '{kind}', slot_name, confirmed_flush_lsn::text FROM pg_replication_slots \
+         WHERE slot_name = '{slot}' ON CONFLICT (kind, name) DO UPDATE SET former = excluded.former"
+    ));
+    statements
+}
+
+/// Where the slot is known in the source alone, the checkpoint is for `bemi-worker setup` to write,
+/// which has nothing else to do then. So it is where there is a gap to write down.
+fn checkpoint(config: &Config, found: &Found, start: &Start) -> Vec<String> {
+    if !found.is_one_database() || *start != Start::Fresh {
+        return vec!["-- left to `bemi-worker setup`, to be run as the worker's role".to_owned()];
+    }
+    let source = &found.source;
+    let publications: Vec<String> =
+        config.publication.both().iter().map(|name| escape_literal(name)).collect();
+    vec![format!(
+        "INSERT INTO bemi.checkpoint \
+         (slot, system_identifier, timeline, database, publications, position, epoch) \
+         SELECT slot_name, {}, {}, {}, ARRAY[{}], (confirmed_flush_lsn - '0/0')::bigint, 0 \
+         FROM pg_replication_slots WHERE slot_name = '{}' ON CONFLICT (slot) DO NOTHING",
+        escape_literal(&source.system_identifier),
+        source.timeline,
+        escape_literal(&source.database),
+        publications.join(", "),
+        config.slot
+    )]
+}

@@ -1,0 +1,232 @@
+//! What setup keeps in the source, in schema `bemi`: what it made, which tables are tracked, and the
+//! event trigger that keeps the publications up to date.
+//!
+//! Invariant: nothing in here can make a statement of the application fail. What goes wrong in the
+//! event trigger becomes a warning.
+
+/// The statements that create the tables, one each. The schema is there.
+pub(crate) const CREATE_TABLES: [&str; 4] = [
+    // `former` is what to put back; of a slot, the position where it began.
+    "CREATE TABLE IF NOT EXISTS bemi.installation (
+    kind text NOT NULL,
+    name text NOT NULL,
+    former text,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (kind, name)
+)",
+    "CREATE TABLE IF NOT EXISTS bemi.settings (
+    publication text PRIMARY KEY,
+    replica_identity text NOT NULL CHECK (replica_identity IN ('keep', 'full'))
+)",
+    // The patterns as they were given, and for the event trigger as LIKE takes them.
+    "CREATE TABLE IF NOT EXISTS bemi.tracked_tables (
+    pattern text NOT NULL,
+    excluded boolean NOT NULL,
+    schema_like text NOT NULL,
+    table_like text NOT NULL,
+    PRIMARY KEY (pattern, excluded)
+)",
+    // Patterns in which * stands for any characters.
+    "CREATE TABLE IF NOT EXISTS bemi.excluded_columns (
+    schema_name text NOT NULL,
+    table_name text NOT NULL,
+    column_name text NOT NULL,
+    PRIMARY KEY (schema_name, table_name, column_name)
+)",
+];
+
+/// The tables of [`CREATE_TABLES`], and nothing else, in the order in which to drop them.
+pub(crate) const TABLES: [&str; 4] =
+    ["bemi.excluded_columns", "bemi.tracked_tables", "bemi.settings", "bemi.installation"];
+
+/// The name of the event trigger.
+pub(crate) const EVENT_TRIGGER: &str = "bemi_track_tables";
+
+/// The event trigger's functions: name and body.
+pub(crate) const FUNCTIONS: [(&str, &str); 2] =
+    [("track_table", TRACK_TABLE), ("track_tables", TRACK_TABLES)];
+
+/// The session setting that keeps the event trigger still while setup, or the trigger itself, works.
+pub(crate) const QUIET: &str = "bemi.quiet";
+
+/// Creates functions and event trigger, or brings those of an older version up to date.
+///
+/// They run as their owner, who may publish every table, with a search path that nobody else can
+/// put anything into.
+pub(crate) fn create_event_trigger() -> Vec<String> {
+    vec![
+        format!(
+            "CREATE OR REPLACE FUNCTION bemi.track_table(published oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET {QUIET} = 'on'
+AS $bemi${TRACK_TABLE}$bemi$"
+        ),
+        "REVOKE ALL ON FUNCTION bemi.track_table(oid) FROM PUBLIC".to_owned(),
+        format!(
+            "CREATE OR REPLACE FUNCTION bemi.track_tables() RETURNS event_trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $bemi${TRACK_TABLES}$bemi$"
+        ),
+        format!("DROP EVENT TRIGGER IF EXISTS {EVENT_TRIGGER}"),
+        format!(
+            "CREATE EVENT TRIGGER {EVENT_TRIGGER} ON ddl_command_end
+WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE', 'DROP INDEX')
+EXECUTE FUNCTION bemi.track_tables()"
+        ),
+    ]
+}
+
+/// Drops what [`create_event_trigger`] created.
+pub(crate) fn drop_event_trigger() -> Vec<String> {
+    vec![
+        format!("DROP EVENT TRIGGER IF EXISTS {EVENT_TRIGGER}"),
+        "DROP FUNCTION IF EXISTS bemi.track_tables()".to_owned(),
+        "DROP FUNCTION IF EXISTS bemi.track_table(oid)".to_owned(),
+    ]
+}
+
+/// Puts one table, not a partition, into the publication where it belongs now. A table whose key is
+/// gone must leave the first one in the same transaction: its UPDATEs would fail.
+const TRACK_TABLE: &str = r#"
+DECLARE
+    all_operations text;
+    insert_only text;
+    wants_full boolean;
+    target record;
+    part record;
+    identified boolean;
+    belongs text;
+    other text;
+BEGIN
+    SELECT s.publication, s.publication || '_insert_only', s.replica_identity = 'full'
+    INTO all_operations, insert_only, wants_full FROM bemi.settings s;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT n.nspname, c.relname,
+           EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid
+                   AND a.attgenerated = 'v' AND NOT a.attisdropped) AS has_virtual_columns,
+           EXISTS (SELECT FROM bemi.tracked_tables t WHERE NOT t.excluded
+                   AND n.nspname LIKE t.schema_like AND c.relname LIKE t.table_like)
+           AND NOT EXISTS (SELECT FROM bemi.tracked_tables t WHERE t.excluded
+                   AND n.nspname LIKE t.schema_like AND c.relname LIKE t.table_like) AS matches
+    INTO target
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = published AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+      AND NOT c.relispartition
+      AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'bemi')
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                      AND d.objid = c.oid AND d.deptype = 'e');
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    -- What is published stays published, so that a renamed table is not lost.
+    IF NOT target.matches AND NOT EXISTS (
+        SELECT FROM pg_publication_rel m JOIN pg_publication p ON p.oid = m.prpubid
+        WHERE m.prrelid = published AND p.pubname IN (all_operations, insert_only))
+    THEN
+        RETURN;
+    END IF;
+
+    IF wants_full AND NOT target.has_virtual_columns THEN
+        FOR part IN
+            SELECT n.nspname, c.relname, c.relreplident,
+                   (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+                    WHERE x.indrelid = c.oid AND x.indisreplident) AS index_name
+            FROM (SELECT published AS oid
+                  UNION SELECT tree.relid FROM pg_partition_tree(published) AS tree) AS parts
+            JOIN pg_class c ON c.oid = parts.oid
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relreplident <> 'f' AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+        LOOP
+            INSERT INTO bemi.installation (kind, name, former)
+            VALUES ('replica identity',
+                    format('"%s"."%s"', replace(part.nspname, '"', '""'),
+                           replace(part.relname, '"', '""')),
+                    CASE part.relreplident
+                        WHEN 'n' THEN 'NOTHING'
+                        WHEN 'i' THEN coalesce('USING INDEX ' || quote_ident(part.index_name), 'NOTHING')
+                        ELSE 'DEFAULT'
+                    END)
+            ON CONFLICT DO NOTHING;
+            EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', part.nspname, part.relname);
+        END LOOP;
+    END IF;
+
+    SELECT coalesce(bool_and(
+        CASE c.relreplident
+            WHEN 'f' THEN true
+            WHEN 'n' THEN false
+            WHEN 'i' THEN EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid
+                                  AND x.indisreplident AND x.indisvalid)
+            ELSE EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid
+                         AND x.indisprimary AND x.indimmediate AND x.indisvalid)
+        END), false)
+    INTO identified
+    FROM (SELECT published AS oid
+          UNION SELECT tree.relid FROM pg_partition_tree(published) AS tree) AS parts
+    JOIN pg_class c ON c.oid = parts.oid
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p';
+
+    belongs := CASE WHEN identified THEN all_operations ELSE insert_only END;
+    other := CASE WHEN identified THEN insert_only ELSE all_operations END;
+    IF EXISTS (SELECT FROM pg_publication_rel m JOIN pg_publication p ON p.oid = m.prpubid
+               WHERE m.prrelid = published AND p.pubname = other)
+    THEN
+        EXECUTE format('ALTER PUBLICATION %I DROP TABLE ONLY %I.%I',
+                       other, target.nspname, target.relname);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_publication_rel m JOIN pg_publication p ON p.oid = m.prpubid
+                   WHERE m.prrelid = published AND p.pubname = belongs)
+    THEN
+        EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %I.%I',
+                       belongs, target.nspname, target.relname);
+    END IF;
+END
+"#;
+
+/// Looks at each table that the command touched, and after an index was dropped at every table that
+/// is published: which one it belonged to is not known any more.
+const TRACK_TABLES: &str = r"
+DECLARE
+    touched oid;
+BEGIN
+    IF current_setting('bemi.quiet', true) = 'on' THEN
+        RETURN;
+    END IF;
+    FOR touched IN
+        SELECT DISTINCT coalesce(pg_partition_root(c.objid), c.objid)
+        FROM pg_event_trigger_ddl_commands() AS c
+        WHERE c.classid = 'pg_class'::regclass AND c.object_type = 'table' AND NOT c.in_extension
+        UNION
+        -- A partition that was detached is a table now; the command names its former root.
+        SELECT t.oid
+        FROM pg_class t
+        JOIN pg_namespace n ON n.oid = t.relnamespace
+        JOIN bemi.tracked_tables p
+          ON NOT p.excluded AND n.nspname LIKE p.schema_like AND t.relname LIKE p.table_like
+        WHERE tg_tag = 'ALTER TABLE' AND t.relkind IN ('r', 'p') AND NOT t.relispartition
+          AND NOT EXISTS (SELECT FROM pg_publication_rel m WHERE m.prrelid = t.oid)
+          AND EXISTS (SELECT FROM pg_event_trigger_ddl_commands() AS c
+                      JOIN pg_class r ON r.oid = c.objid
+                      WHERE c.classid = 'pg_class'::regclass AND r.relkind = 'p')
+        UNION
+        SELECT m.prrelid
+        FROM pg_publication_rel m
+        JOIN pg_publication p ON p.oid = m.prpubid
+        JOIN bemi.settings s ON p.pubname = s.publication
+        WHERE tg_tag = 'DROP INDEX'
+    LOOP
+        BEGIN
+            PERFORM bemi.track_table(touched);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'bemi: changes of % may not be tracked: %', touched::regclass, sqlerrm
+                USING HINT = 'Run bemi-worker setup again.';
+        END;
+    END LOOP;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'bemi: changes of this table may not be tracked: %', sqlerrm
+        USING HINT = 'Run bemi-worker setup again.';
+END
+";

@@ -1,0 +1,227 @@
+//! Takes back what setup did, by what it wrote down.
+//!
+//! Invariant: what is not in `bemi.installation` stays, and so does `changes`, unless it is asked
+//! for by name.
+
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use super::apply::{Sessions, apply};
+use super::inspect::{Found, Installation, Record, RecordKind};
+use super::options::TeardownOptions;
+use super::plan::{Action, Plan, Side, Step};
+use super::{Preview, SetupReport, source_schema};
+use crate::WorkerError;
+use crate::config::Config;
+
+/// Removes what setup made, and puts back what it changed. The table `changes` and the worker's own
+/// tables in the destination stay, unless they are to be dropped too.
+///
+/// # Errors
+/// [`WorkerError::SlotInUse`] while a worker runs; [`WorkerError::Connect`] and
+/// [`WorkerError::Database`] when a server refuses. What was done until then stays, and another run
+/// goes on from there.
+///
+/// # Cancellation
+/// Each step is taken as a whole or not at all; another run goes on from there.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use bemi_worker::config::Config;
+/// use bemi_worker::setup::{TeardownOptions, teardown};
+///
+/// let config = Config::new("postgres://postgres@localhost/shop".parse()?);
+/// let report = teardown(&config, TeardownOptions::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn teardown(
+    config: &Config,
+    options: TeardownOptions,
+) -> Result<SetupReport, WorkerError> {
+    teardown_with(config, options, |_| Ok(())).await
+}
+
+/// [`teardown`], which tells each step as soon as it is taken.
+///
+/// # Errors
+/// Those of [`teardown`], and that of `tell`.
+///
+/// # Cancellation
+/// As [`teardown`].
+pub async fn teardown_with(
+    config: &Config,
+    options: TeardownOptions,
+    mut tell: impl FnMut(&str) -> std::io::Result<()> + Send,
+) -> Result<SetupReport, WorkerError> {
+    let mut sessions = Sessions::open(config).await?;
+    let found = sessions.inspect(config).await?;
+    let plan = plan(options, config, &found)?;
+    apply(&plan, config, &found, &mut sessions, &mut tell).await?;
+    let steps = plan.steps.into_iter().map(|step| step.what).collect();
+    Ok(SetupReport { steps, notes: plan.notes })
+}
+
+/// What [`teardown`] would do, which changes nothing.
+///
+/// # Errors
+/// As [`teardown`].
+///
+/// # Cancellation
+/// Safe.
+pub async fn preview_teardown(
+    config: &Config,
+    options: TeardownOptions,
+) -> Result<Preview, WorkerError> {
+    let sessions = Sessions::open(config).await?;
+    let found = sessions.inspect(config).await?;
+    Preview::of(plan(options, config, &found)?, config, &found)
+}
+
+fn plan(options: TeardownOptions, config: &Config, found: &Found) -> Result<Plan, WorkerError> {
+    let mut plan = Plan::default();
+    match &found.source.installation {
+        Some(installation) => plan_source(installation, config, found, &mut plan)?,
+        None => plan.notes.push(format!(
+            "{} has no records of a setup, so there is nothing to take back there",
+            config.source
+        )),
+    }
+    if options.drops_changes {
+        plan_destination(config, found, &mut plan);
+    } else if found.destination.changes.is_some() {
+        plan.notes.push(format!(
+            "{}.changes and what the worker knows of it stay in {}; --drop-changes removes them",
+            config.changes_schema, config.destination
+        ));
+    }
+    Ok(plan)
+}
+
+fn plan_source(
+    installation: &Installation,
+    config: &Config,
+    found: &Found,
+    plan: &mut Plan,
+) -> Result<(), WorkerError> {
+    if let Some(slot) = &found.source.slot
+        && let Some(process) = slot.active_process
+        && installation.record(RecordKind::Slot, config.slot.as_str()).is_some()
+    {
+        let slot = config.slot.to_string();
+        return Err(WorkerError::SlotInUse { slot, process: process.to_string() });
+    }
+    // The event trigger goes first, so that it sees nothing of what follows.
+    let of = |kind| installation.records.iter().filter(move |record| record.kind == kind);
+    if of(RecordKind::EventTrigger).next().is_some() {
+        let sql = source_schema::drop_event_trigger();
+        push(plan, Side::Source, "drop the event trigger".to_owned(), sql);
+    }
+    for record in of(RecordKind::Slot) {
+        // Of this database, and not made by somebody else since.
+        let drop = format!(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
+             WHERE slot_name = {} AND database = current_database() AND plugin = 'pgoutput'",
+            escape_literal(&record.name)
+        );
+        let what = format!("drop replication slot {}", record.name);
+        push(plan, Side::Source, what, vec![drop, forget(record)]);
+    }
+    for record in of(RecordKind::Publication) {
+        let drop = format!("DROP PUBLICATION IF EXISTS {}", escape_identifier(&record.name));
+        let what = format!("drop publication {}", record.name);
+        push(plan, Side::Source, what, vec![drop, forget(record)]);
+    }
+    for record in of(RecordKind::ReplicaIdentity) {
+        plan_identity(record, found, plan);
+    }
+    let mut sql: Vec<String> =
+        source_schema::TABLES.iter().map(|table| format!("DROP TABLE {table}")).collect();
+    let drops_schema = of(RecordKind::Schema).next().is_some();
+    if drops_schema {
+        sql.push(drop_schema_if_empty("bemi"));
+    }
+    push(plan, Side::Source, "drop the records of setup in schema bemi".to_owned(), sql);
+    Ok(())
+}
+
+/// Puts the identity back, if the table is still there and still as setup left it.
+fn plan_identity(record: &Record, found: &Found, plan: &mut Plan) {
+    let Some(former) = &record.former else { return };
+    let member = found
+        .source
+        .tables
+        .iter()
+        .flat_map(|table| &table.members)
+        .find(|member| member.quoted() == record.name);
+    let Some(member) = member else { return };
+    if member.identity != super::inspect::ReplicaIdentity::Full {
+        plan.notes.push(format!(
+            "{} keeps its replica identity, which somebody has changed since setup",
+            record.name
+        ));
+        return;
+    }
+    plan.steps.push(Step {
+        what: format!("set REPLICA IDENTITY {former} on {}.{}", member.schema, member.name),
+        side: Side::Source,
+        action: Action::Locking {
+            table: record.name.clone(),
+            sql: vec![
+                format!("ALTER TABLE {} REPLICA IDENTITY {former}", record.name),
+                forget(record),
+            ],
+        },
+    });
+}
+
+fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
+    let destination = &found.destination;
+    let schema = &config.changes_schema;
+    let mut sql = Vec::new();
+    match &destination.changes {
+        Some(changes) if changes.unlike_ours().is_none() => {
+            sql.push(format!("DROP TABLE {}.changes", escape_identifier(schema)));
+        }
+        Some(_) => plan.notes.push(format!("{schema}.changes is not ours, and stays")),
+        None => {}
+    }
+    if found.source.made(RecordKind::ChangesSchema, schema) {
+        sql.push(drop_schema_if_empty(schema));
+    }
+    if !sql.is_empty() {
+        push(plan, Side::Destination, format!("drop table {schema}.changes"), sql);
+    }
+    if destination.has_own_tables {
+        let mut sql = vec!["DROP TABLE bemi.checkpoint, bemi.gaps, bemi.quarantine".to_owned()];
+        let made_here = !found.is_one_database() || found.source.made(RecordKind::Schema, "bemi");
+        if made_here || found.source.installation.is_none() {
+            sql.push(drop_schema_if_empty("bemi"));
+        }
+        let what = "drop the worker's own tables in schema bemi".to_owned();
+        push(plan, Side::Destination, what, sql);
+    }
+}
+
+fn push(plan: &mut Plan, side: Side, what: String, sql: Vec<String>) {
+    plan.steps.push(Step { what, side, action: Action::Sql(sql) });
+}
+
+fn forget(record: &Record) -> String {
+    format!(
+        "DELETE FROM bemi.installation WHERE kind = {} AND name = {}",
+        escape_literal(record.kind.text()),
+        escape_literal(&record.name)
+    )
+}
+
+/// Somebody else may have put something there.
+fn drop_schema_if_empty(schema: &str) -> String {
+    let drop = format!("DROP SCHEMA {}", escape_identifier(schema));
+    format!(
+        "DO {}",
+        escape_literal(&format!(
+            "BEGIN {drop}; EXCEPTION WHEN dependent_objects_still_exist OR invalid_schema_name \
+             THEN NULL; END"
+        ))
+    )
+}

@@ -1,0 +1,158 @@
+//! How the worker does, as the databases know it: it need not run here, or at all.
+
+use bemi_core::Lsn;
+use serde::Serialize;
+use tokio_postgres::{Client, Error};
+
+use crate::WorkerError;
+use crate::config::Config;
+use crate::setup::inspect::refuse_old_servers;
+
+/// How the worker does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The replication slot; none if there is none.
+    pub slot: Option<SlotStatus>,
+    /// What is stored; none if setup has not run.
+    pub stored: Option<StoredStatus>,
+    /// How much WAL lies between what is stored and what the source has written, in bytes.
+    pub lag_bytes: Option<u64>,
+    /// How long ago the last transaction that is stored was committed, if there is any WAL that is
+    /// not stored yet, in seconds; 0 if there is none.
+    pub lag_seconds: Option<f64>,
+}
+
+/// The replication slot.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SlotStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether a worker streams from it.
+    pub active: bool,
+    /// As `pg_replication_slots` has it: `reserved`, `extended`, `unreserved`, `lost`.
+    pub wal_status: String,
+    /// Up to where it was acknowledged.
+    pub acknowledged: Lsn,
+    /// WAL that the source keeps for it, in bytes.
+    pub held_bytes: u64,
+}
+
+/// What is stored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StoredStatus {
+    /// Up to where.
+    pub position: Lsn,
+    /// When the last stored transaction was committed, in the source's words.
+    pub last_commit: Option<String>,
+    /// How many changes, since setup.
+    pub changes: i64,
+    /// How many transactions, since setup.
+    pub transactions: i64,
+    /// How many stretches were lost.
+    pub gaps: i64,
+    /// How many changes could not be stored as rows of `changes`.
+    pub quarantined: i64,
+}
+
+/// Asks both databases.
+///
+/// # Errors
+/// [`WorkerError`] when one of them cannot be asked.
+///
+/// # Cancellation
+/// Safe: nothing is changed.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use bemi_worker::{config::Config, status};
+///
+/// let config = Config::new("postgres://postgres@localhost/shop".parse()?);
+/// let status = status::read(&config).await?;
+/// println!("{:?} bytes behind", status.lag_bytes);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn read(config: &Config) -> Result<Status, WorkerError> {
+    let source = config.source.connect().await?;
+    refuse_old_servers(&source, config).await?;
+    let destination = config.destination.connect().await?;
+    let failed = || WorkerError::database("read the status");
+    let (written, slot) = read_source(config, &source).await.map_err(failed())?;
+    let stored = read_destination(config, &destination).await.map_err(failed())?;
+    let lag_bytes = stored.as_ref().map(|(stored, _)| written.bytes_since(stored.position));
+    let lag_seconds = match (&stored, lag_bytes) {
+        (Some(_), Some(0)) => Some(0.0),
+        (Some((_, age)), _) => *age,
+        (None, _) => None,
+    };
+    Ok(Status { slot, stored: stored.map(|(stored, _)| stored), lag_bytes, lag_seconds })
+}
+
+async fn read_source(config: &Config, source: &Client) -> Result<(Lsn, Option<SlotStatus>), Error> {
+    // Flushed, not written: the worker sees nothing else.
+    let row = source
+        .query_one(
+            "SELECT (pg_current_wal_flush_lsn() - '0/0')::int8, s.active, \
+                    coalesce(s.wal_status, 'unknown')::text, \
+                    (s.confirmed_flush_lsn - '0/0')::int8, \
+                    (pg_current_wal_flush_lsn() - s.restart_lsn)::int8 \
+             FROM (VALUES (1)) AS one \
+             LEFT JOIN pg_replication_slots s ON s.slot_name = $1",
+            &[&config.slot.as_str()],
+        )
+        .await?;
+    let slot = match row.try_get::<_, Option<bool>>(1)? {
+        None => None,
+        Some(active) => Some(SlotStatus {
+            name: config.slot.to_string(),
+            active,
+            wal_status: row.try_get(2)?,
+            acknowledged: Lsn::from_bigint(row.try_get::<_, Option<i64>>(3)?.unwrap_or(0)),
+            held_bytes: u64::try_from(row.try_get::<_, Option<i64>>(4)?.unwrap_or(0)).unwrap_or(0),
+        }),
+    };
+    Ok((Lsn::from_bigint(row.try_get(0)?), slot))
+}
+
+async fn read_destination(
+    config: &Config,
+    destination: &Client,
+) -> Result<Option<(StoredStatus, Option<f64>)>, Error> {
+    let exists: bool = destination
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
+                            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                            WHERE n.nspname = 'bemi' AND c.relname = 'checkpoint')",
+            &[],
+        )
+        .await?
+        .try_get(0)?;
+    if !exists {
+        return Ok(None);
+    }
+    let row = destination
+        .query_opt(
+            "SELECT position, committed_at::text, changes_stored, transactions_stored, \
+                    (SELECT count(*) FROM bemi.gaps g WHERE g.slot = c.slot), \
+                    (SELECT count(*) FROM bemi.quarantine q WHERE q.slot = c.slot), \
+                    extract(epoch FROM now() - committed_at)::float8 \
+             FROM bemi.checkpoint c WHERE slot = $1",
+            &[&config.slot.as_str()],
+        )
+        .await?;
+    row.map(|row| {
+        let stored = StoredStatus {
+            position: Lsn::from_bigint(row.try_get(0)?),
+            last_commit: row.try_get(1)?,
+            changes: row.try_get(2)?,
+            transactions: row.try_get(3)?,
+            gaps: row.try_get(4)?,
+            quarantined: row.try_get(5)?,
+        };
+        Ok((stored, row.try_get(6)?))
+    })
+    .transpose()
+}
