@@ -312,3 +312,157 @@ impl BatchBuilder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bemi_core::Origin;
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::render::{CatalogFacts, Kind, OldRow};
+
+    const OID: u32 = 7;
+
+    fn begin(position: u64) -> ReplicationEvent {
+        ReplicationEvent::Begin {
+            final_lsn: pgwire_replication::Lsn(position),
+            xid: 1,
+            commit_time_micros: 0,
+        }
+    }
+
+    fn commit(end: u64) -> ReplicationEvent {
+        let lsn = pgwire_replication::Lsn(end - 1);
+        let end_lsn = pgwire_replication::Lsn(end);
+        ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros: 0 }
+    }
+
+    fn data(bytes: &'static [u8]) -> ReplicationEvent {
+        ReplicationEvent::XLogData {
+            wal_start: pgwire_replication::Lsn(1),
+            wal_end: pgwire_replication::Lsn(1),
+            server_time_micros: 0,
+            data: Bytes::from_static(bytes),
+        }
+    }
+
+    fn insert() -> ReplicationEvent {
+        data(b"I\0\0\0\x07N\0\x01t\0\0\0\x011")
+    }
+
+    fn idle(wal_end: u64) -> ReplicationEvent {
+        ReplicationEvent::KeepAlive {
+            wal_end: pgwire_replication::Lsn(wal_end),
+            reply_requested: false,
+            server_time_micros: 0,
+        }
+    }
+
+    /// A builder that knows the table, after these events.
+    fn after(start: u64, events: impl IntoIterator<Item = ReplicationEvent>) -> BatchBuilder {
+        let writer = ChangeWriter::new(Origin::new(1, 1, "shop"), "shop".to_owned());
+        let mut builder = BatchBuilder::new(writer, Lsn::new(start));
+        let relation = b"R\0\0\0\x07public\0t\0f\0\x01\x01id\0\0\0\0\x14\xff\xff\xff\xff";
+        let Ok(Next::Describe(relation)) = builder.take(data(relation)) else { panic!() };
+        let facts = CatalogFacts { key: vec!["id".to_owned()], old_row: OldRow::Whole };
+        builder.describe(OID, Table::new(relation, &facts, vec![Kind::Number]));
+        take_all(&mut builder, events);
+        builder
+    }
+
+    fn take_all(builder: &mut BatchBuilder, events: impl IntoIterator<Item = ReplicationEvent>) {
+        for event in events {
+            let _ = builder.take(event).unwrap();
+        }
+    }
+
+    fn boundary(batch: &Batch) -> (u64, i64, i64) {
+        let boundary = batch.boundary.unwrap();
+        (boundary.position.get(), boundary.transactions, boundary.changes)
+    }
+
+    #[test]
+    fn several_transactions_share_a_batch_that_ends_with_the_last() {
+        let mut builder =
+            after(0, [begin(10), insert(), commit(11), begin(20), insert(), insert(), commit(21)]);
+        assert!(builder.is_ready());
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (3, (21, 2, 3)));
+        assert!(!builder.is_ready());
+    }
+
+    #[test]
+    fn a_batch_inside_a_transaction_has_no_boundary_and_the_last_one_counts_it_all() {
+        let mut builder = after(0, [begin(10), insert(), insert()]);
+        assert!(!builder.is_ready());
+        assert_eq!(builder.take_batch().boundary, None);
+        take_all(&mut builder, [insert(), commit(11)]);
+        assert!(builder.is_ready());
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 3)));
+    }
+
+    #[test]
+    fn the_end_of_a_transaction_is_stored_even_if_no_row_is_left_for_its_batch() {
+        let mut builder = after(0, [begin(10), insert()]);
+        let _ = builder.take_batch();
+        take_all(&mut builder, [commit(11)]);
+        assert!(builder.is_ready(), "else the destination's transaction stays open");
+        assert_eq!(boundary(&builder.take_batch()), (11, 1, 1));
+    }
+
+    #[test]
+    fn at_the_end_half_a_transaction_is_given_up_and_what_is_whole_is_kept() {
+        let mut builder = after(0, [begin(10), insert(), commit(11), begin(20), insert()]);
+        let batch = builder.take_whole().unwrap();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 1)));
+
+        let mut builder = after(0, [begin(10), insert()]);
+        assert!(builder.take_whole().is_none());
+    }
+
+    #[test]
+    fn at_the_end_the_half_that_an_earlier_batch_holds_is_not_committed() {
+        let mut builder = after(0, [begin(10), insert(), commit(11), begin(20), insert()]);
+        let _ = builder.take_batch();
+        take_all(&mut builder, [insert()]);
+        assert!(builder.take_whole().is_none());
+
+        let mut builder = after(0, [begin(10), insert()]);
+        let _ = builder.take_batch();
+        take_all(&mut builder, [insert(), commit(11), begin(20), insert()]);
+        let batch = builder.take_whole().unwrap();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 2)));
+    }
+
+    #[test]
+    fn what_an_earlier_session_stored_is_skipped() {
+        let mut builder =
+            after(15, [begin(10), insert(), commit(11), begin(20), insert(), commit(21)]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (1, (21, 1, 1)));
+    }
+
+    #[test]
+    fn idle_wal_moves_the_position_but_not_inside_a_transaction() {
+        let mut builder = after(5, [idle(8)]);
+        assert_eq!(builder.idle_bytes(), 3);
+        take_all(&mut builder, [begin(10), idle(30)]);
+        assert_eq!((builder.position().get(), builder.idle_bytes()), (8, 0));
+        take_all(&mut builder, [commit(11)]);
+        assert_eq!(builder.idle_bytes(), 6);
+        assert!(!builder.is_ready(), "a transaction without changes needs no batch");
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_read_is_quarantined_and_keeps_its_place() {
+        let broken = data(b"I\0\0\0\x07N\0\x01t\0\0\0\xff1");
+        let unknown = data(b"I\0\0\0\x08N\0\x01n");
+        let mut builder = after(0, [begin(10), insert(), broken, unknown, insert(), commit(11)]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (2, (11, 1, 4)));
+        let places: Vec<_> = batch.quarantined.iter().map(|one| one.sequence.0).collect();
+        assert_eq!(places, [2, 3]);
+        assert!(batch.quarantined[1].error.contains("oid 8"), "{}", batch.quarantined[1].error);
+    }
+}
