@@ -20,8 +20,7 @@ pub(crate) use self::tuple::{Tuple, TupleValue};
 
 /// Why bytes are not a pgoutput message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// The message ends before its last field.
     #[error("the message ends {missing_bytes} bytes before the end of its {field}")]
     TooShort {

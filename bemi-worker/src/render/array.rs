@@ -63,6 +63,21 @@ pub(super) fn write_array(
     }
 }
 
+/// Writes the text of an `int2vector` or `oidvector`, such as `1 2 3`, as a JSON array.
+pub(super) fn write_vector(out: &mut Vec<u8>, element: &Kind, text: &[u8]) -> Fidelity {
+    let mut fidelity = Fidelity::Exact;
+    out.push(b'[');
+    let elements = text.split(|byte| *byte == b' ').filter(|element| !element.is_empty());
+    for (position, text) in elements.enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        fidelity = fidelity.and(write_value(out, element, text));
+    }
+    out.push(b']');
+    fidelity
+}
+
 /// Reads up to the closing quote, with backslash escapes undone; what follows the quote is left.
 fn take_quoted<'a>(text: &'a [u8], unquoted: &mut Vec<u8>) -> Option<&'a [u8]> {
     unquoted.clear();
@@ -104,6 +119,15 @@ mod tests {
             (Kind::Boolean, "{t,f}", "[true,false]"),
         ] {
             assert_eq!(render(&element, text).as_deref(), Some(json));
+        }
+    }
+
+    #[test]
+    fn a_vector_has_spaces_between_its_elements() {
+        for (text, json) in [("", "[]"), ("1", "[1]"), ("1 2 3", "[1,2,3]")] {
+            let mut out = Vec::new();
+            assert_eq!(write_vector(&mut out, &Kind::Number, text.as_bytes()), Fidelity::Exact);
+            assert_eq!(out, json.as_bytes());
         }
     }
 

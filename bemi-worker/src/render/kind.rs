@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Text,
     /// An array, nested as it has dimensions.
     Array { element: Arc<Kind>, delimiter: u8 },
+    /// `int2vector` and `oidvector`: an array whose text is its elements with spaces between.
+    Vector { element: Arc<Kind> },
     /// An object by attribute.
     Composite { attributes: Vec<(String, Arc<Kind>)> },
     /// An object of strings.
@@ -40,6 +42,9 @@ impl Kind {
             1184 => Some(Self::TimestampTz),
             114 => Some(Self::Json),
             3802 => Some(Self::Jsonb),
+            // int2vector, oidvector
+            22 => Some(Self::Vector { element: Arc::new(Self::Number) }),
+            30 => Some(Self::Vector { element: Arc::new(Self::Text) }),
             // bytea, char, name, text, oid, xml, inet, bpchar, varchar, date, time, interval, uuid
             17 | 18 | 19 | 25 | 26 | 142 | 869 | 1042 | 1043 | 1082 | 1083 | 1186 | 2950 => {
                 Some(Self::Text)

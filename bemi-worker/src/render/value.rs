@@ -40,6 +40,7 @@ fn write_exact(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Option<Fidelity> 
         Kind::Array { element, delimiter } => {
             return array::write_array(out, element, *delimiter, text);
         }
+        Kind::Vector { element } => return Some(array::write_vector(out, element, text)),
         Kind::Composite { attributes } => return composite::write_object(out, attributes, text),
         Kind::Hstore => hstore::write_object(out, text)?,
     }

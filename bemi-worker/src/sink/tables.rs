@@ -3,9 +3,6 @@
 //!
 //! They are the state that exactly-once stands on. Nothing here is ever published.
 
-/// The schema of everything that is the worker's own.
-pub(crate) const SCHEMA: &str = "bemi";
-
 /// The statements that create the schema and its tables where they are missing, one each.
 pub(crate) const CREATE_STATEMENTS: &[&str] =
     &["CREATE SCHEMA IF NOT EXISTS bemi", CREATE_CHECKPOINT, CREATE_GAPS, CREATE_QUARANTINE];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bemi_core::Lsn;
 use tokio_postgres::{Client, Row};
+use tracing::warn;
 
 use super::hidden::HiddenColumns;
 use crate::decode::{Relation, ReplicaIdentity};
@@ -52,6 +53,14 @@ impl Catalog {
             .await
             .map_err(WorkerError::database("read types in the catalog of the source"))?;
         let mut table = Table::new(relation, &facts, kinds);
+        if !table.has_key() && !facts.key.is_empty() {
+            warn!(
+                schema = table.schema,
+                table = table.name,
+                key = ?facts.key,
+                "the table had other columns at the time; its changes have no primary_key"
+            );
+        }
         self.hidden.apply(&mut table);
         Ok(table)
     }

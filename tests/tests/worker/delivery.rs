@@ -1,0 +1,191 @@
+//! How changes get to the table: at once, whole, and each once, whoever else is about.
+
+use bemi_tests::{TestDatabase, eventually, shared_cluster};
+
+use super::tracked::{STORED_WITHIN, Tracked, stop};
+
+const SCHEMA: &str = "CREATE TABLE t (id bigint PRIMARY KEY, a text)";
+
+#[tokio::test]
+async fn a_lone_change_is_stored_without_another_to_push_it() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let worker = tracked.run().await;
+    for id in 1..=3 {
+        tracked.sql(&format!("INSERT INTO t VALUES ({id})")).await;
+        tracked.wait_for_count(id).await;
+    }
+    stop(worker).await;
+}
+
+#[tokio::test]
+async fn once_ends_by_itself_and_stores_what_was_committed_before() {
+    let tracked = Tracked::new(SCHEMA).await;
+    tracked.store().await;
+    assert_eq!(tracked.count().await, 0);
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    tracked.store().await;
+    assert_eq!(tracked.count().await, 1);
+    tracked.store().await;
+    assert_eq!(tracked.count().await, 1, "a second run stores nothing twice");
+}
+
+#[tokio::test]
+async fn changes_that_are_made_while_nobody_runs_are_stored_later() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let worker = tracked.run().await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    tracked.wait_for_count(1).await;
+    stop(worker).await;
+    tracked.sql("INSERT INTO t VALUES (2)").await;
+    let worker = tracked.run().await;
+    tracked.wait_for_count(2).await;
+    stop(worker).await;
+    assert_eq!(tracked.count().await, 2);
+}
+
+#[tokio::test]
+async fn a_second_worker_is_refused_and_does_not_disturb_the_first() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let first = tracked.run().await;
+    let second = tracked.worker(&["run"]).run_to_end().await.assert_code(1);
+    assert!(second.stderr.contains("in use"), "{second}");
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    tracked.wait_for_count(1).await;
+    stop(first).await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_epoch_was_taken_stops_and_stores_nothing() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let mut worker = tracked.run().await;
+    tracked.sql("UPDATE bemi.checkpoint SET epoch = epoch + 1").await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    let output = worker.wait(STORED_WITHIN).await.assert_code(1);
+    assert!(output.stderr.contains("taken over"), "{output}");
+    assert_eq!(tracked.count().await, 0);
+    tracked.store().await;
+    assert_eq!(tracked.count().await, 1, "its successor stores it");
+}
+
+/// A reader counts all the time while transactions of 100 rows are stored. What it sees is always
+/// a multiple of 100.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reader_ever_sees_half_a_transaction() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let worker = tracked.run().await;
+    let transactions = 400;
+    let writing = async {
+        for transaction in 0..transactions {
+            let from = transaction * 100;
+            tracked
+                .sql(&format!("INSERT INTO t SELECT g FROM generate_series({from}, {from} + 99) g"))
+                .await;
+        }
+    };
+    let reader = tracked.database.connect().await.unwrap();
+    let reading = async {
+        let mut seen = std::collections::BTreeSet::new();
+        loop {
+            let row = reader.query_one("SELECT count(*) FROM changes", &[]).await.unwrap();
+            let count: i64 = row.get(0);
+            assert_eq!(count % 100, 0, "half a transaction is visible");
+            seen.insert(count);
+            if count == i64::from(transactions) * 100 {
+                return seen.len();
+            }
+        }
+    };
+    let (seen, ()) = tokio::join!(reading, writing);
+    assert!(seen > 3, "the reader looked too rarely to prove anything");
+    stop(worker).await;
+}
+
+#[tokio::test]
+async fn a_database_of_its_own_holds_the_changes() {
+    let tracked = Tracked::untracked(shared_cluster(), SCHEMA).await;
+    let destination = TestDatabase::create(shared_cluster()).await.unwrap();
+    let at = |arguments: &[&str]| {
+        tracked.worker(arguments).env("DESTINATION_DATABASE_URL", destination.url()).run_to_end()
+    };
+    at(&["setup", "--all-tables", "--replica-identity", "full"]).await.assert_code(0);
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    at(&["run", "--once"]).await.assert_code(0);
+    let client = destination.connect().await.unwrap();
+    let row = client.query_one("SELECT count(*), min(database) FROM changes", &[]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), (1_i64, tracked.database.name()));
+    let here: bool = tracked.value("SELECT to_regclass('changes') IS NOT NULL").await;
+    assert!(!here, "the source holds none of it");
+}
+
+/// WAL that holds nothing for us must not be held by us.
+#[tokio::test]
+async fn traffic_that_is_not_tracked_moves_the_slot_on() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let worker = tracked.run().await;
+    let confirmed = || async {
+        tracked
+            .value::<i64>(&format!(
+                "SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots \
+                 WHERE slot_name = '{}'",
+                tracked.database.slot_name()
+            ))
+            .await
+    };
+    let before: i64 = tracked.value("SELECT (pg_current_wal_lsn() - '0/0')::bigint").await;
+    // Another database of the same cluster: nothing of it is in our stream.
+    let elsewhere = TestDatabase::create(shared_cluster()).await.unwrap();
+    let client = elsewhere.connect().await.unwrap();
+    client
+        .batch_execute(
+            "CREATE TABLE w AS SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g",
+        )
+        .await
+        .unwrap();
+    eventually(STORED_WITHIN, "the slot to move on", async || {
+        (confirmed().await > before + 4_000_000).then_some(())
+    })
+    .await;
+    assert_eq!(tracked.count().await, 0);
+    stop(worker).await;
+}
+
+/// The worker's own writing is WAL too, of which the server tells it. Answering each time with a
+/// write would go round for ever.
+#[tokio::test]
+async fn what_it_writes_itself_is_not_answered_with_more() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let worker = tracked.run().await;
+    for id in 1..=20 {
+        // Heartbeats are transactions without changes, as those of the worker itself are.
+        tracked
+            .sql(&format!(
+                "SELECT pg_logical_emit_message(true, '_bemi_heartbeat', ''); INSERT INTO t VALUES ({id})"
+            ))
+            .await;
+        tracked.wait_for_count(id).await;
+    }
+    stop(worker).await;
+    // Written at the start, for each change, and at the end; the row versions are all there, since
+    // nothing vacuums it within seconds.
+    let updates: i64 = tracked
+        .value(
+            "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relid = 'bemi.checkpoint'::regclass",
+        )
+        .await;
+    assert!((20..=25).contains(&updates), "the checkpoint was written {updates} times");
+}
+
+#[tokio::test]
+async fn a_stopped_worker_leaves_the_slot_acknowledged() {
+    let tracked = Tracked::new(SCHEMA).await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    tracked.store().await;
+    let acknowledged: bool = tracked
+        .value(&format!(
+            "SELECT s.confirmed_flush_lsn - '0/0' = c.position FROM pg_replication_slots s, \
+             bemi.checkpoint c WHERE s.slot_name = '{}'",
+            tracked.database.slot_name()
+        ))
+        .await;
+    assert!(acknowledged);
+}

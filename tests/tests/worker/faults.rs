@@ -1,0 +1,87 @@
+//! Servers that go away and come back.
+
+use bemi_tests::{Cluster, ClusterOptions, StopMode};
+
+use super::tracked::{Tracked, stop};
+use super::truth;
+
+const SCHEMA: &str = "SET timezone = 'UTC'; CREATE TABLE t (id bigint PRIMARY KEY, a text)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_restarts_is_streamed_from_again() {
+    let cluster = Cluster::start(&ClusterOptions::new()).unwrap();
+    let mut tracked = Tracked::untracked(&cluster, SCHEMA).await;
+    truth::install(&tracked, &["t"]).await;
+    // Its truth must survive a crash too.
+    tracked.sql("ALTER TABLE truth.log SET LOGGED").await;
+    tracked.setup(&["--tables", "t", "--replica-identity", "full"]).await;
+    let worker = tracked.run().await;
+    for (restart, mode) in
+        [StopMode::Fast, StopMode::Immediate, StopMode::Fast].into_iter().enumerate()
+    {
+        let from = restart * 100;
+        tracked
+            .sql(&format!("INSERT INTO t SELECT g FROM generate_series({from}, {from} + 99) g"))
+            .await;
+        cluster.restart(mode).unwrap();
+        tracked.client = tracked.database.connect().await.unwrap();
+    }
+    tracked.sql("UPDATE t SET a = 'x'").await;
+    tracked.wait_for_count(600).await;
+    assert_eq!(truth::require(&tracked).await, 600);
+    stop(worker).await;
+}
+
+/// A fast shutdown waits until every walsender's client has acknowledged everything. A worker that did
+/// not would hang its primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_not_keep_the_source_from_shutting_down() {
+    let source = Cluster::start(&ClusterOptions::new()).unwrap();
+    let destination = Cluster::start(&ClusterOptions::new()).unwrap();
+    let tracked = Tracked::untracked(&source, SCHEMA).await;
+    let changes = bemi_tests::TestDatabase::create(&destination).await.unwrap();
+    let with_destination = |arguments: &[&str]| {
+        tracked.worker(arguments).env("DESTINATION_DATABASE_URL", changes.url())
+    };
+    with_destination(&["setup", "--all-tables"]).run_to_end().await.assert_code(0);
+    let mut worker = with_destination(&["run"]).spawn();
+    worker.wait_for_log("streaming").await;
+    tracked.sql("INSERT INTO t VALUES (1); CREATE TEMP TABLE untracked (a int)").await;
+    // Ends only when the worker has answered; the harness fails if the server does not stop.
+    source.restart(StopMode::Fast).unwrap();
+    let client = tracked.database.connect().await.unwrap();
+    client.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
+    let destination_client = changes.connect().await.unwrap();
+    bemi_tests::eventually(super::tracked::STORED_WITHIN, "both changes", async || {
+        let row = destination_client.query_one("SELECT count(*) FROM changes", &[]).await.unwrap();
+        (row.get::<_, i64>(0) == 2).then_some(())
+    })
+    .await;
+    stop(worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_restarts_gets_what_it_missed() {
+    let destination = Cluster::start(&ClusterOptions::new()).unwrap();
+    let tracked = Tracked::untracked(bemi_tests::shared_cluster(), SCHEMA).await;
+    let changes = bemi_tests::TestDatabase::create(&destination).await.unwrap();
+    let with_destination = |arguments: &[&str]| {
+        tracked.worker(arguments).env("DESTINATION_DATABASE_URL", changes.url())
+    };
+    with_destination(&["setup", "--all-tables"]).run_to_end().await.assert_code(0);
+    let mut worker = with_destination(&["run"]).spawn();
+    worker.wait_for_log("streaming").await;
+    for (id, mode) in [(1, StopMode::Fast), (2, StopMode::Immediate)] {
+        destination.stop(mode).unwrap();
+        tracked.sql(&format!("INSERT INTO t VALUES ({id})")).await;
+        worker.wait_for_log("interrupted").await;
+        destination.start_again().unwrap();
+    }
+    let client = changes.connect().await.unwrap();
+    bemi_tests::eventually(super::tracked::STORED_WITHIN, "both changes", async || {
+        let row = client.query_one("SELECT count(*) FROM changes", &[]).await.unwrap();
+        (row.get::<_, i64>(0) == 2).then_some(())
+    })
+    .await;
+    stop(worker).await;
+}

@@ -1,0 +1,70 @@
+//! Large transactions, in bounded memory.
+
+use std::time::Duration;
+
+use bemi_tests::{Cluster, ClusterOptions};
+
+use super::tracked::Tracked;
+use super::truth;
+
+/// What the worker may hold at most, in KiB: its batches, the events read ahead, and the program.
+const RESIDENT_KIB_MAX: u64 = 150 * 1024;
+
+const ROWS: i64 = 2_000_000;
+
+/// On a cluster of its own: a slot cannot be created while this transaction runs anywhere in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_million_rows_in_one_transaction_are_stored_in_bounded_memory() {
+    let cluster = Cluster::start(&ClusterOptions::new()).unwrap();
+    let tracked = Tracked::on(&cluster, "CREATE TABLE t (id bigint PRIMARY KEY, a text)").await;
+    tracked
+        .sql(&format!("INSERT INTO t SELECT g, 'row ' || g FROM generate_series(1, {ROWS}) g"))
+        .await;
+    let mut worker = tracked.run().await;
+    bemi_tests::eventually(Duration::from_secs(600), "the transaction to be stored", async || {
+        assert!(worker.is_running(), "{}", worker.stderr());
+        let count = tracked.count().await;
+        assert!(count == 0 || count == ROWS, "half a transaction is visible: {count}");
+        (count == ROWS).then_some(())
+    })
+    .await;
+    let peak = peak_resident_kib(worker.pid());
+    assert!(peak < RESIDENT_KIB_MAX, "the worker held {peak} KiB");
+    truth::require_whole_transactions(&tracked).await;
+    let distinct: i64 = tracked.value("SELECT count(DISTINCT primary_key) FROM changes").await;
+    assert_eq!(distinct, ROWS);
+    super::tracked::stop(worker).await;
+}
+
+/// Killed in the middle of a transaction that takes many batches, nothing of it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_inside_a_large_transaction_leaves_none_of_it() {
+    let tracked = Tracked::new("CREATE TABLE t (id bigint PRIMARY KEY, a text)").await;
+    tracked.sql("INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(1, 60000) g").await;
+    let mut worker = tracked.run().await;
+    // It copies while its session shows a transaction that holds a lock on `changes`.
+    bemi_tests::eventually(Duration::from_secs(60), "the worker to copy", async || {
+        let copying: bool = tracked
+            .value(
+                "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+                 WHERE l.relation = 'changes'::regclass AND l.mode = 'RowExclusiveLock' \
+                   AND a.application_name = 'bemi-worker')",
+            )
+            .await;
+        copying.then_some(())
+    })
+    .await;
+    worker.kill_9();
+    let count = tracked.count().await;
+    assert!(count == 0 || count == 60_000, "half a transaction is visible: {count}");
+    tracked.store().await;
+    assert_eq!(tracked.count().await, 60_000);
+    truth::require_whole_transactions(&tracked).await;
+}
+
+/// The most memory that a process has held, as Linux counts it.
+fn peak_resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,22 @@
+//! The worker against real servers: what it stores, in which order, with which context, and what it
+//! survives.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod delivery;
+mod faults;
+mod gaps;
+mod large;
+mod order;
+mod pairing;
+mod pgbench;
+mod rows;
+mod tracked;
+mod truth;
+mod values;
+mod versions;
