@@ -103,7 +103,7 @@ mod tests {
 
     fn render(element: &Kind, text: &str) -> Option<String> {
         let mut out = Vec::new();
-        write_array(&mut out, element, b',', text.as_bytes())?;
+        let _ = write_array(&mut out, element, b',', text.as_bytes())?;
         Some(String::from_utf8(out).unwrap())
     }
 

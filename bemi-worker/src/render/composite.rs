@@ -82,7 +82,7 @@ mod tests {
             ),
         ];
         let mut out = Vec::new();
-        write_object(&mut out, &attributes, text.as_bytes())?;
+        let _ = write_object(&mut out, &attributes, text.as_bytes())?;
         Some(String::from_utf8(out).unwrap())
     }
 

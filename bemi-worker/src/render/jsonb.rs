@@ -148,7 +148,7 @@ impl Check<'_> {
                 }
                 [b'\\', b'u', ..] => self.unicode_escape()?,
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
-                    self.advance(2)
+                    self.advance(2);
                 }
                 _ => return Err(Refusal::NotJson),
             }

@@ -1,5 +1,7 @@
 //! Writing batches.
 
+use std::ops::Range;
+
 use bemi_core::changes_table::TABLE;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -95,10 +97,7 @@ impl Sink {
     ///
     /// Not cancellation safe: the sink must be dropped then, which rolls back.
     pub(crate) async fn store(&mut self, batch: Batch) -> Result<Option<Boundary>, WorkerError> {
-        if !self.open {
-            self.client.batch_execute("BEGIN").await.map_err(failed)?;
-            self.open = true;
-        }
+        self.mark().await?;
         let (bytes, ends) = batch.rows.into_parts();
         self.copy_rows(Bytes::from(bytes), &ends).await?;
         for quarantined in &batch.quarantined {
@@ -136,10 +135,22 @@ impl Sink {
         Ok(())
     }
 
+    /// Opens the transaction, if it is not open, and a savepoint that everything up to here is safe
+    /// behind.
+    async fn mark(&mut self) -> Result<(), WorkerError> {
+        let sql = if self.open {
+            "RELEASE SAVEPOINT bemi; SAVEPOINT bemi"
+        } else {
+            "BEGIN; SAVEPOINT bemi"
+        };
+        self.open = true;
+        self.client.batch_execute(sql).await.map_err(failed)
+    }
+
     /// Copies rows. Where the destination refuses one, halves are tried until it is found; it goes to
     /// quarantine, and all others are stored.
     async fn copy_rows(&mut self, bytes: Bytes, ends: &[usize]) -> Result<(), WorkerError> {
-        let mut pending = vec![0..ends.len()];
+        let mut pending: Vec<Range<usize>> = std::iter::once(0..ends.len()).collect();
         while let Some(range) = pending.pop() {
             if range.is_empty() {
                 continue;
@@ -148,19 +159,17 @@ impl Sink {
             let start = range.start.checked_sub(1).map_or(0, end_of);
             let rows = bytes.slice(start..end_of(range.end - 1));
 
-            self.client.batch_execute("SAVEPOINT bemi").await.map_err(failed)?;
             let error = match self.copy_slice(rows.clone()).await {
                 Ok(()) => {
-                    self.client.batch_execute("RELEASE SAVEPOINT bemi").await.map_err(failed)?;
+                    if !pending.is_empty() {
+                        self.mark().await?;
+                    }
                     continue;
                 }
                 Err(error) if Fault::of(&error) == Fault::Data => error,
                 Err(error) => return Err(failed(error)),
             };
-            self.client
-                .batch_execute("ROLLBACK TO SAVEPOINT bemi; RELEASE SAVEPOINT bemi")
-                .await
-                .map_err(failed)?;
+            self.client.batch_execute("ROLLBACK TO SAVEPOINT bemi").await.map_err(failed)?;
             if range.len() > 1 {
                 let middle = range.start + range.len() / 2;
                 pending.push(middle..range.end);
@@ -174,6 +183,7 @@ impl Sink {
                     "the destination refused a change; see bemi.quarantine"
                 );
                 quarantine::insert(&self.client, &self.slot, &refused).await.map_err(failed)?;
+                self.mark().await?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Columns that must not be stored, by the rules that setup keeps in the source.
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::error::WorkerError;
 use crate::render::Table;
@@ -25,7 +26,7 @@ impl HiddenColumns {
         let rows = client
             .query("SELECT schema_name, table_name, column_name FROM bemi.excluded_columns", &[])
             .await
-            .map_err(|error| match error.code().map(|code| code.code()) {
+            .map_err(|error| match error.code().map(SqlState::code) {
                 // Neither the table nor its schema.
                 Some("42P01" | "3F000") => WorkerError::NotSetUp {
                     what: "the source has no table bemi.excluded_columns".to_owned(),

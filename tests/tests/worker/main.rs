@@ -15,6 +15,7 @@ mod large;
 mod order;
 mod pairing;
 mod pgbench;
+mod quarantine;
 mod rows;
 mod tracked;
 mod truth;
