@@ -20,6 +20,7 @@ use tracing::error;
 
 use crate::WorkerError;
 use crate::config::{Config, Settings};
+use crate::connect;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -104,7 +105,11 @@ pub fn main() -> ExitCode {
 fn start(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let finished = runtime.block_on(dispatch(command_line));
+    let finished = runtime.block_on(async {
+        let finished = dispatch(command_line).await;
+        connect::farewell().await;
+        finished
+    });
     // A lookup of a host name that hangs must not keep the process.
     runtime.shutdown_background();
     finished

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use tokio::sync::watch;
+use tracing::{info, warn};
 
 use super::setup;
 use crate::WorkerError;
@@ -50,8 +51,14 @@ pub(super) async fn run(
 ) -> Result<ExitCode, WorkerError> {
     if arguments.setup {
         let options = arguments.tracking.options()?;
-        let made = crate::setup::run(config, &options);
-        super::shutdown::unless_told(shutdown.clone(), made).await?;
+        let made = crate::setup::run_with(config, &options, |step| {
+            info!("setup: {step}");
+            Ok(())
+        });
+        let report = super::shutdown::unless_told(shutdown.clone(), made).await?;
+        for note in report.notes {
+            warn!("setup: {note}");
+        }
     }
     let on_gap = match arguments.on_gap {
         OnGapArgument::Stop => OnGap::Stop,

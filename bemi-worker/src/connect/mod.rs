@@ -10,6 +10,10 @@ mod tls;
 pub use error::ConnectError;
 pub use fault::Fault;
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tokio::sync::watch;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
@@ -18,6 +22,20 @@ use crate::config::{ConnectionConfig, SslMode, Verification};
 
 /// How sessions of the worker show in `pg_stat_activity`.
 pub const APPLICATION_NAME: &str = "bemi-worker";
+
+/// How many connections are open.
+static OPEN: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// How long to wait for servers to be told goodbye.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// Waits until every connection whose client is gone has said goodbye: cut off in the middle of an
+/// answer, a server complains in its log. To be called at the end of a program.
+pub(crate) async fn farewell() {
+    let mut open = OPEN.subscribe();
+    // Too late is as good: it is a courtesy.
+    let _ = tokio::time::timeout(FAREWELL_MAX, open.wait_for(|open| *open == 0)).await;
+}
 
 impl ConnectionConfig {
     /// Connects. A task of the running tokio runtime drives the connection until the client is
@@ -99,10 +117,12 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    OPEN.send_modify(|open| *open += 1);
     tokio::spawn(async move {
         // Whoever uses the client is told as well, and knows what it means.
         if let Err(error) = connection.await {
             debug!(%error, "a connection ended");
         }
+        OPEN.send_modify(|open| *open -= 1);
     });
 }

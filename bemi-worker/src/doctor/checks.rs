@@ -5,7 +5,6 @@ use super::finding::Diagnosis;
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::inspect::{RecordKind, Table};
-use crate::setup::pattern::TablePattern;
 use crate::setup::plan::belongs;
 use crate::setup::rules::Rules;
 use crate::source::check_gap;
@@ -432,9 +431,5 @@ fn gaps(facts: &Facts, diagnosis: &mut Diagnosis) {
 }
 
 fn names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> String {
-    let names: Vec<String> = tables
-        .into_iter()
-        .map(|table| TablePattern::exactly(&table.schema, &table.name).to_string())
-        .collect();
-    names.join(", ")
+    tables.into_iter().map(Table::name).collect::<Vec<_>>().join(", ")
 }

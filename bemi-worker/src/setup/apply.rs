@@ -42,10 +42,13 @@ pub(super) struct Sessions {
     pub(super) destination: Client,
 }
 
-/// A step that the server did not allow, and that can be done without.
-pub(super) struct Refused {
-    pub(super) what: String,
-    pub(super) otherwise: String,
+/// What became of the steps.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Those that were taken.
+    pub(super) done: Vec<String>,
+    /// What it means that others were not allowed, which can be done without.
+    pub(super) refused: Vec<String>,
 }
 
 impl Sessions {
@@ -82,15 +85,15 @@ impl Sessions {
     }
 }
 
-/// Takes the steps in order. Returns those that the server did not allow.
+/// Takes the steps in order.
 pub(super) async fn apply(
     plan: &Plan,
     config: &Config,
     found: &Found,
     sessions: &mut Sessions,
     tell: &mut (impl FnMut(&str) -> io::Result<()> + Send),
-) -> Result<Vec<Refused>, WorkerError> {
-    let mut refused = Vec::new();
+) -> Result<Outcome, WorkerError> {
+    let mut outcome = Outcome::default();
     let mut position = found.source.slot_position();
     for step in &plan.steps {
         let client = sessions.on(step.side);
@@ -102,8 +105,7 @@ pub(super) async fn apply(
                 match transaction(client, sql, LOCK_TIMEOUT).await {
                     Ok(()) => {}
                     Err(error) if Fault::of(&error) == Fault::NotAllowed => {
-                        let (what, otherwise) = (step.what.clone(), otherwise.clone());
-                        refused.push(Refused { what, otherwise });
+                        outcome.refused.push(otherwise.clone());
                         continue;
                     }
                     Err(error) => return Err(failed()(error)),
@@ -118,8 +120,9 @@ pub(super) async fn apply(
             }
         }
         tell(&step.what)?;
+        outcome.done.push(step.what.clone());
     }
-    Ok(refused)
+    Ok(outcome)
 }
 
 async fn transaction(client: &mut Client, sql: &[String], timeout: &str) -> Result<(), Error> {

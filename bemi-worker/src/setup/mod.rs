@@ -30,6 +30,10 @@ use crate::WorkerError;
 use crate::config::Config;
 use crate::error::{Problem, Problems};
 
+/// How often to look whether anything is left to do: a table that was made while setup ran, before
+/// there was an event trigger.
+const ROUNDS_MAX: u32 = 3;
+
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,15 +97,23 @@ pub async fn run_with(
     mut tell: impl FnMut(&str) -> std::io::Result<()> + Send,
 ) -> Result<SetupReport, WorkerError> {
     let mut sessions = Sessions::open(config).await?;
-    let found = sessions.inspect(config).await?;
-    let plan = plan::plan(options, config, &found)?;
-    plan.problems.clone().into_result()?;
-    let steps: Vec<String> = plan.steps.iter().map(|step| step.what.clone()).collect();
-    let refused = apply::apply(&plan, config, &found, &mut sessions, &mut tell).await?;
-    let steps = steps.into_iter().filter(|step| refused.iter().all(|r| r.what != *step)).collect();
-    let mut notes = plan.notes;
-    notes.extend(refused.into_iter().map(|refused| refused.otherwise));
-    Ok(SetupReport { steps, notes })
+    let mut report = SetupReport::default();
+    for round in 1..=ROUNDS_MAX {
+        let found = sessions.inspect(config).await?;
+        let plan = plan::plan(options, config, &found)?;
+        plan.problems.clone().into_result()?;
+        let outcome = apply::apply(&plan, config, &found, &mut sessions, &mut tell).await?;
+        let is_done = outcome.done.is_empty();
+        report.steps.extend(outcome.done);
+        if round == 1 {
+            report.notes = plan.notes;
+        }
+        if is_done || round == ROUNDS_MAX {
+            report.notes.extend(outcome.refused);
+            break;
+        }
+    }
+    Ok(report)
 }
 
 /// What [`run`] would do, which changes nothing.

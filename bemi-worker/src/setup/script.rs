@@ -26,7 +26,8 @@ pub(super) fn script(plan: &Plan, config: &Config, found: &Found) -> String {
                 Side::Destination => "destination",
             };
             // Writing to a string cannot fail.
-            let _ = writeln!(out, "-- In the {name}, {connection}:\n");
+            let heading = format!("-- In the {name}, {connection}:").replace(['\n', '\r'], " ");
+            let _ = writeln!(out, "{heading}\n");
             part(&mut out, plan, config, found, Some(side));
         }
     }
@@ -52,7 +53,8 @@ fn part(out: &mut String, plan: &Plan, config: &Config, found: &Found, only: Opt
             let _ = writeln!(out, "SET {QUIET} = 'on';\n");
             is_first = false;
         }
-        let _ = writeln!(out, "-- {}", step.what);
+        // A name may hold a line break, which would end the comment.
+        let _ = writeln!(out, "-- {}", step.what.replace(['\n', '\r'], " "));
         for statement in statements {
             let _ = writeln!(out, "{statement};");
         }

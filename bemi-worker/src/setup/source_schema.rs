@@ -4,6 +4,8 @@
 //! Invariant: nothing in here can make a statement of the application fail. What goes wrong in the
 //! event trigger becomes a warning.
 
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
 /// The statements that create the tables, one each. The schema is there.
 pub(crate) const CREATE_TABLES: [&str; 4] = [
     // `former` is what to put back; of a slot, the position where it began.
@@ -38,6 +40,34 @@ pub(crate) const CREATE_TABLES: [&str; 4] = [
 /// The tables of [`CREATE_TABLES`], and nothing else, in the order in which to drop them.
 pub(crate) const TABLES: [&str; 4] =
     ["bemi.excluded_columns", "bemi.tracked_tables", "bemi.settings", "bemi.installation"];
+
+/// What the comment on a schema says that setup made. Only such a schema is dropped again.
+const SCHEMA_COMMENT: &str = "Made by bemi-worker setup.";
+
+/// Creates a schema that is known as ours.
+pub(crate) fn create_schema(name: &str) -> Vec<String> {
+    let name = escape_identifier(name);
+    vec![
+        format!("CREATE SCHEMA {name}"),
+        format!("COMMENT ON SCHEMA {name} IS {}", escape_literal(SCHEMA_COMMENT)),
+    ]
+}
+
+/// Drops a schema if it is ours, and nobody has put anything into it.
+pub(crate) fn drop_schema(name: &str) -> String {
+    let body = format!(
+        "BEGIN \
+             IF (SELECT pg_catalog.obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace \
+                 WHERE nspname = {}) = {} \
+             THEN DROP SCHEMA {}; END IF; \
+         EXCEPTION WHEN dependent_objects_still_exist THEN NULL; \
+         END",
+        escape_literal(name),
+        escape_literal(SCHEMA_COMMENT),
+        escape_identifier(name)
+    );
+    format!("DO {}", escape_literal(&body))
+}
 
 /// The name of the event trigger.
 pub(crate) const EVENT_TRIGGER: &str = "bemi_track_tables";

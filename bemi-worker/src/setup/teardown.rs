@@ -9,7 +9,8 @@ use super::apply::{Sessions, apply};
 use super::inspect::{Found, Installation, Record, RecordKind};
 use super::options::TeardownOptions;
 use super::plan::{Action, Plan, Side, Step};
-use super::{Preview, SetupReport, source_schema};
+use super::source_schema::{self, drop_schema};
+use super::{Preview, SetupReport};
 use crate::WorkerError;
 use crate::config::Config;
 
@@ -56,9 +57,8 @@ pub async fn teardown_with(
     let mut sessions = Sessions::open(config).await?;
     let found = sessions.inspect(config).await?;
     let plan = plan(options, config, &found)?;
-    apply(&plan, config, &found, &mut sessions, &mut tell).await?;
-    let steps = plan.steps.into_iter().map(|step| step.what).collect();
-    Ok(SetupReport { steps, notes: plan.notes })
+    let outcome = apply(&plan, config, &found, &mut sessions, &mut tell).await?;
+    Ok(SetupReport { steps: outcome.done, notes: plan.notes })
 }
 
 /// What [`teardown`] would do, which changes nothing.
@@ -136,10 +136,7 @@ fn plan_source(
     }
     let mut sql: Vec<String> =
         source_schema::TABLES.iter().map(|table| format!("DROP TABLE {table}")).collect();
-    let drops_schema = of(RecordKind::Schema).next().is_some();
-    if drops_schema {
-        sql.push(drop_schema_if_empty("bemi"));
-    }
+    sql.push(drop_schema("bemi"));
     push(plan, Side::Source, "drop the records of setup in schema bemi".to_owned(), sql);
     Ok(())
 }
@@ -162,7 +159,7 @@ fn plan_identity(record: &Record, found: &Found, plan: &mut Plan) {
         return;
     }
     plan.steps.push(Step {
-        what: format!("set REPLICA IDENTITY {former} on {}.{}", member.schema, member.name),
+        what: format!("set REPLICA IDENTITY {former} on {}", member.name()),
         side: Side::Source,
         action: Action::Locking {
             table: record.name.clone(),
@@ -185,18 +182,15 @@ fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
         Some(_) => plan.notes.push(format!("{schema}.changes is not ours, and stays")),
         None => {}
     }
-    if found.source.made(RecordKind::ChangesSchema, schema) {
-        sql.push(drop_schema_if_empty(schema));
-    }
     if !sql.is_empty() {
+        sql.push(drop_schema(schema));
         push(plan, Side::Destination, format!("drop table {schema}.changes"), sql);
     }
     if destination.has_own_tables {
-        let mut sql = vec!["DROP TABLE bemi.checkpoint, bemi.gaps, bemi.quarantine".to_owned()];
-        let made_here = !found.is_one_database() || found.source.made(RecordKind::Schema, "bemi");
-        if made_here || found.source.installation.is_none() {
-            sql.push(drop_schema_if_empty("bemi"));
-        }
+        let sql = vec![
+            "DROP TABLE bemi.checkpoint, bemi.gaps, bemi.quarantine".to_owned(),
+            drop_schema("bemi"),
+        ];
         let what = "drop the worker's own tables in schema bemi".to_owned();
         push(plan, Side::Destination, what, sql);
     }
@@ -211,17 +205,5 @@ fn forget(record: &Record) -> String {
         "DELETE FROM bemi.installation WHERE kind = {} AND name = {}",
         escape_literal(record.kind.text()),
         escape_literal(&record.name)
-    )
-}
-
-/// Somebody else may have put something there.
-fn drop_schema_if_empty(schema: &str) -> String {
-    let drop = format!("DROP SCHEMA {}", escape_identifier(schema));
-    format!(
-        "DO {}",
-        escape_literal(&format!(
-            "BEGIN {drop}; EXCEPTION WHEN dependent_objects_still_exist OR invalid_schema_name \
-             THEN NULL; END"
-        ))
     )
 }

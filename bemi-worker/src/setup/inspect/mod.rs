@@ -11,6 +11,11 @@ pub(crate) use destination::{ChangesTable, Destination};
 pub(crate) use source::{Installation, Record, RecordKind, Source};
 pub(crate) use table::{ReplicaIdentity, Table};
 
+#[cfg(test)]
+pub(crate) use source::{Publication, Role};
+#[cfg(test)]
+pub(crate) use table::{Member, Persistence};
+
 use tokio_postgres::Client;
 
 use crate::WorkerError;

@@ -34,6 +34,9 @@ pub(crate) struct Source {
     /// What setup did here before.
     pub(crate) installation: Option<Installation>,
     pub(crate) has_event_trigger: bool,
+    /// A role other than ours and without a superuser's rights that owns something in schema
+    /// `bemi` that the event trigger relies on, and could make it do anything.
+    pub(crate) untrusted_owner: Option<String>,
     /// Whether the event trigger's functions are those of this version.
     pub(crate) has_current_functions: bool,
 }
@@ -42,7 +45,6 @@ pub(crate) struct Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
     pub(crate) name: String,
-    pub(crate) is_superuser: bool,
     pub(crate) may_replicate: bool,
     pub(crate) may_create: bool,
     /// In schema `bemi`, where it exists.
@@ -53,7 +55,6 @@ pub(crate) struct Role {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Publication {
     pub(crate) name: String,
-    pub(crate) publishes_updates: bool,
     /// Names as they go into SQL.
     pub(crate) tables: BTreeSet<String>,
 }
@@ -83,8 +84,6 @@ pub(crate) struct Record {
 /// What can be made or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordKind {
-    Schema,
-    ChangesSchema,
     ReplicaIdentity,
     Publication,
     EventTrigger,
@@ -97,8 +96,6 @@ impl RecordKind {
     /// As `bemi.installation` has it.
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::Schema => "schema",
-            Self::ChangesSchema => "changes schema",
             Self::ReplicaIdentity => "replica identity",
             Self::Publication => "publication",
             Self::EventTrigger => "event trigger",
@@ -108,14 +105,7 @@ impl RecordKind {
     }
 
     fn of(text: &str) -> Self {
-        let known = [
-            Self::Schema,
-            Self::ChangesSchema,
-            Self::ReplicaIdentity,
-            Self::Publication,
-            Self::EventTrigger,
-            Self::Slot,
-        ];
+        let known = [Self::ReplicaIdentity, Self::Publication, Self::EventTrigger, Self::Slot];
         known.into_iter().find(|kind| kind.text() == text).unwrap_or(Self::Unknown)
     }
 }
@@ -139,12 +129,11 @@ impl Source {
 
     pub(crate) async fn inspect(client: &Client, config: &Config) -> Result<Self, Error> {
         let facts = client.query_one(FACTS, &[]).await?;
-        let has_schema: Option<bool> = facts.try_get(14)?;
+        let has_schema: Option<bool> = facts.try_get(13)?;
         let role = Role {
             name: facts.try_get(10)?,
-            is_superuser: facts.try_get(11)?,
-            may_replicate: facts.try_get(12)?,
-            may_create: facts.try_get(13)?,
+            may_replicate: facts.try_get(11)?,
+            may_create: facts.try_get(12)?,
             may_use_schema: has_schema.unwrap_or(true),
         };
         let may_read = has_schema == Some(true) && role.may_use_schema;
@@ -177,6 +166,11 @@ impl Source {
                 )
                 .await?
                 .try_get(0)?,
+            untrusted_owner: client
+                .query_opt(UNTRUSTED_OWNER, &[])
+                .await?
+                .map(|row| row.try_get(0))
+                .transpose()?,
             has_current_functions: has_current_functions(client).await?,
         })
     }
@@ -204,7 +198,6 @@ SELECT pg_catalog.current_database()::text,
        (SELECT count(*)::int4 FROM pg_catalog.pg_stat_replication),
        pg_catalog.current_setting('max_wal_senders')::int4,
        r.rolname::text,
-       r.rolsuper,
        r.rolsuper OR r.rolreplication OR EXISTS (
            SELECT FROM pg_catalog.pg_roles g
            WHERE g.rolname IN ('rds_replication', 'rds_superuser')
@@ -214,6 +207,19 @@ SELECT pg_catalog.current_database()::text,
                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
         FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi')
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
+
+const UNTRUSTED_OWNER: &str = "
+SELECT r.rolname::text
+FROM (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi'
+      UNION
+      SELECT c.relowner FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = 'bemi'
+        AND c.relname IN ('installation', 'settings', 'tracked_tables', 'excluded_columns')
+     ) AS owners (oid)
+JOIN pg_catalog.pg_roles r ON r.oid = owners.oid
+WHERE NOT r.rolsuper AND r.rolname <> current_user
+LIMIT 1";
 
 /// Whether schema `bemi` has this table. The role must be allowed to use the schema.
 pub(super) async fn exists(client: &Client, table: &str) -> Result<bool, Error> {
@@ -254,7 +260,7 @@ async fn read_installation(client: &Client) -> Result<Installation, Error> {
 async fn read_publications(client: &Client, names: &[String]) -> Result<Vec<Publication>, Error> {
     let rows = client
         .query(
-            "SELECT p.pubname::text, p.pubupdate,
+            "SELECT p.pubname::text,
                     ARRAY(SELECT pg_catalog.format('\"%s\".\"%s\"',
                               pg_catalog.replace(n.nspname, '\"', '\"\"'),
                               pg_catalog.replace(c.relname, '\"', '\"\"'))
@@ -270,8 +276,7 @@ async fn read_publications(client: &Client, names: &[String]) -> Result<Vec<Publ
         .map(|row| {
             Ok(Publication {
                 name: row.try_get(0)?,
-                publishes_updates: row.try_get(1)?,
-                tables: row.try_get::<_, Vec<String>>(2)?.into_iter().collect(),
+                tables: row.try_get::<_, Vec<String>>(1)?.into_iter().collect(),
             })
         })
         .collect()

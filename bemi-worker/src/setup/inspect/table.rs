@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::{Client, Error};
 
+use crate::setup::pattern::TablePattern;
+
 /// A table that could be tracked, or says why it cannot be. Partitions are part of their root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
@@ -15,7 +17,6 @@ pub(crate) struct Table {
     pub(crate) is_foreign: bool,
     /// An extension's own table, which its updates may drop.
     pub(crate) is_of_extension: bool,
-    pub(crate) columns: Vec<String>,
     /// The columns of the primary key, else those of the replica identity index.
     pub(crate) key_columns: Vec<String>,
     pub(crate) has_virtual_columns: bool,
@@ -55,6 +56,11 @@ pub(crate) enum ReplicaIdentity {
 }
 
 impl Table {
+    /// The name for people.
+    pub(crate) fn name(&self) -> String {
+        TablePattern::exactly(&self.schema, &self.name).to_string()
+    }
+
     /// The name as it goes into SQL.
     pub(crate) fn quoted(&self) -> String {
         quoted(&self.schema, &self.name)
@@ -78,6 +84,11 @@ impl Table {
 }
 
 impl Member {
+    /// The name for people.
+    pub(crate) fn name(&self) -> String {
+        TablePattern::exactly(&self.schema, &self.name).to_string()
+    }
+
     pub(crate) fn quoted(&self) -> String {
         quoted(&self.schema, &self.name)
     }
@@ -115,8 +126,6 @@ SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text
               AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1])
              WHERE x.indrelid = c.oid AND (x.indisprimary OR x.indisreplident AND NOT EXISTS (
                  SELECT FROM pg_catalog.pg_index k WHERE k.indrelid = c.oid AND k.indisprimary))),
-       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        EXISTS (SELECT FROM pg_catalog.pg_attribute a
                WHERE a.attrelid = c.oid AND a.attgenerated = 'v' AND NOT a.attisdropped),
        pg_catalog.pg_has_role(c.relowner, 'USAGE'),
@@ -156,7 +165,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             _ => (ReplicaIdentity::Default, has_primary_key),
         };
         let root: Option<(String, String)> =
-            row.try_get::<_, Option<String>>(12)?.zip(row.try_get::<_, Option<String>>(13)?);
+            row.try_get::<_, Option<String>>(11)?.zip(row.try_get::<_, Option<String>>(12)?);
         let is_foreign = kind == "f";
         let member = Member { schema: schema.clone(), name: name.clone(), identity, is_identified };
         let table = Table {
@@ -164,11 +173,10 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             name,
             persistence,
             is_foreign,
-            is_of_extension: row.try_get(11)?,
-            columns: row.try_get(8)?,
+            is_of_extension: row.try_get(10)?,
             key_columns: row.try_get(7)?,
-            has_virtual_columns: row.try_get(9)?,
-            is_owned: row.try_get(10)?,
+            has_virtual_columns: row.try_get(8)?,
+            is_owned: row.try_get(9)?,
             members: vec![member.clone()],
             root: root.clone(),
         };

@@ -1,7 +1,7 @@
 //! What setup will do: decided from what is asked for and what is there, before anything is changed.
 //!
 //! ```text
-//! requirements ─▶ records ─▶ rules ─▶ destination ─▶ identities ─▶ publications ─▶ event trigger ─▶ slot
+//! requirements ─▶ records and rules ─▶ destination ─▶ identities ─▶ publications ─▶ event trigger ─▶ slot
 //! ```
 //!
 //! The slot comes last: a publication must be there before the WAL that is decoded for it.
@@ -22,7 +22,6 @@ use postgres_protocol::escape::escape_literal;
 
 use super::inspect::{Found, RecordKind, Source, Table};
 use super::options::SetupOptions;
-use super::pattern::TablePattern;
 use super::rules::Rules;
 use crate::WorkerError;
 use crate::config::Config;
@@ -127,14 +126,9 @@ pub(crate) fn record(kind: RecordKind, name: &str, former: Option<&str>) -> Stri
     )
 }
 
-/// A table's name for people.
-fn name(table: &Table) -> String {
-    TablePattern::exactly(&table.schema, &table.name).to_string()
-}
-
 /// Names for people, the first few of them.
 fn names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> String {
-    let all: Vec<String> = tables.into_iter().map(name).collect();
+    let all: Vec<String> = tables.into_iter().map(Table::name).collect();
     match all.get(..NAMES_LISTED_MAX) {
         Some(first) if all.len() > NAMES_LISTED_MAX => {
             format!("{} and {} more", first.join(", "), all.len() - NAMES_LISTED_MAX)

@@ -34,7 +34,7 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
     }
 }
 
-/// Creates it also without tables: the worker names both.
+/// Created also without tables: the worker names both.
 fn create(
     source: &Source,
     publication: &str,
@@ -111,6 +111,14 @@ fn alter(
 
 pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
     if source.has_event_trigger && source.has_current_functions {
+        return;
+    }
+    if let Some(owner) = &source.untrusted_owner {
+        plan.note(format!(
+            "new tables are not tracked by themselves: schema bemi belongs to role {owner}, which an \
+             event trigger with our rights must not rely on; run `bemi-worker setup` again after \
+             adding tables, or tear down and set up as a superuser"
+        ));
         return;
     }
     let mut sql = create_event_trigger();

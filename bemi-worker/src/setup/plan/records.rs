@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use postgres_protocol::escape::escape_literal;
 
-use super::{Plan, is_set_up, record};
+use super::{Plan, is_set_up};
 use crate::config::Config;
-use crate::setup::inspect::{Installation, RecordKind, Source};
+use crate::setup::inspect::{Installation, Source};
 use crate::setup::pattern::TablePattern;
 use crate::setup::rules::Rules;
 use crate::setup::source_schema;
@@ -18,13 +18,10 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
     if !is_set_up(source) {
         let mut sql = Vec::new();
         if !source.has_schema {
-            sql.push("CREATE SCHEMA bemi".to_owned());
+            sql.extend(source_schema::create_schema("bemi"));
         }
         sql.extend(source_schema::CREATE_TABLES.map(str::to_owned));
-        if !source.has_schema {
-            sql.push(record(RecordKind::Schema, "bemi", None));
-        }
-        plan.source("create schema bemi, for records of what setup makes", sql);
+        plan.source("create the tables in schema bemi that say what setup made", sql);
     }
     let none = Installation::default();
     let before = source.installation.as_ref().unwrap_or(&none);
@@ -43,7 +40,7 @@ fn plan_settings(config: &Config, before: &Installation, rules: &Rules, plan: &m
         "INSERT INTO bemi.settings (publication, replica_identity) VALUES ({}, '{policy}')",
         escape_literal(config.publication.as_str())
     );
-    let what = format!("set the policy for replica identities to {policy}");
+    let what = format!("write down the policy for replica identities: {policy}");
     plan.source(what, vec!["DELETE FROM bemi.settings".to_owned(), insert]);
 }
 

@@ -2,11 +2,11 @@
 
 use bemi_core::changes_table::TABLE;
 
-use super::{Plan, belongs, is_set_up, name, names};
+use super::{Plan, belongs, is_set_up, names};
 use crate::config::Config;
 use crate::setup::inspect::{Found, RecordKind, Table};
 use crate::setup::options::SetupOptions;
-use crate::setup::pattern::Exclusion;
+use crate::setup::pattern::{Exclusion, TablePattern};
 use crate::setup::rules::Rules;
 
 pub(super) fn check(
@@ -164,8 +164,9 @@ fn check_rules(
             }
             None => format!("there is no table {pattern} in database {}", source.database),
             Some(Table { root: Some((schema, root)), .. }) => format!(
-                "{pattern} is a partition of {schema}.{root}; give the name of that, which stands \
-                 for all of its partitions"
+                "{pattern} is a partition of {}; give the name of that, which stands for all of its \
+                 partitions",
+                TablePattern::exactly(schema, root)
             ),
             Some(table) if !rules.excludes(table) && !table.is_in_wal() => {
                 format!("{pattern} is a {}; its changes cannot be tracked", kind(table))
@@ -184,7 +185,7 @@ fn check_rules(
             .filter(|table| pattern.table.matches(&table.schema, &table.name))
             .filter_map(|table| {
                 let key = table.key_columns.iter().find(|key| pattern.column.matches(key))?;
-                Some(format!("{key} of {}", name(table)))
+                Some(format!("{key} of {}", table.name()))
             })
             .collect();
         if !in_keys.is_empty() {

@@ -1,6 +1,6 @@
 //! Replica identities, and what there is to say about tables that cannot be tracked in full.
 
-use super::{Action, Plan, Side, name, names, record};
+use super::{Action, Plan, Side, names, record};
 use crate::setup::inspect::{RecordKind, ReplicaIdentity, Source, Table};
 use crate::setup::rules::Rules;
 
@@ -12,7 +12,7 @@ pub(super) fn plan(source: &Source, rules: &Rules, plan: &mut Plan) {
                 plan.note(format!(
                     "{} keeps its replica identity: FULL would make its UPDATE and DELETE fail, \
                      since its virtual generated columns cannot be published",
-                    name(table)
+                    table.name()
                 ));
             } else {
                 plan_full(table, plan);
@@ -28,7 +28,7 @@ fn plan_full(table: &Table, plan: &mut Plan) {
         let quoted = member.quoted();
         plan.step(
             Side::Source,
-            format!("set REPLICA IDENTITY FULL on {}.{}", member.schema, member.name),
+            format!("set REPLICA IDENTITY FULL on {}", member.name()),
             Action::Locking {
                 table: quoted.clone(),
                 sql: vec![
