@@ -46,3 +46,8 @@ pub use scope::{
     ContextFutureExt, Scope, add_context, current_context, spawn, spawn_blocking, with_context,
     with_context_sync,
 };
+
+/// The code of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
@@ -198,7 +198,7 @@ impl Scope {
 
     /// Runs a future in this scope.
     pub fn run<F: Future>(&self, future: F) -> InScope<F> {
-        InScope { scope: Some(self.clone()), future }
+        InScope { scope: Some(self.clone()), future: Some(future) }
     }
 
     fn fields(&self) -> MutexGuard<'_, Context> {
@@ -225,7 +225,7 @@ pub trait ContextFutureExt: Future + Sized {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     fn in_current_context(self) -> InScope<Self> {
-        InScope { scope: Scope::current(), future: self }
+        InScope { scope: Scope::current(), future: Some(self) }
     }
 
     /// [`with_context`], in method form.
@@ -243,8 +243,18 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct InScope<F> {
         scope: Option<Scope>,
+        // Some until it is dropped.
         #[pin]
-        future: F,
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for InScope<F> {
+        /// What the future's own values do when they are dropped, they do in the scope.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _entered = Entered::swap_in(this.scope.clone());
+            this.future.set(None);
+        }
     }
 }
 
@@ -254,7 +264,10 @@ impl<F: Future> Future for InScope<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _entered = Entered::swap_in(this.scope.clone());
-        Poll::Ready(ready!(this.future.poll(cx)))
+        match this.future.as_pin_mut() {
+            Some(future) => future.poll(cx),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -373,6 +386,26 @@ mod tests {
     async fn a_cancelled_scope_leaves_nothing_behind() {
         let never = with_context(user(1), std::future::pending::<()>());
         assert!(tokio::time::timeout(Duration::from_millis(1), never).await.is_err());
+        assert_eq!(current_context(), None);
+    }
+
+    /// As a guard does that writes down that a request was cancelled.
+    #[tokio::test]
+    async fn what_a_cancelled_future_drops_is_dropped_in_the_scope() {
+        struct Guard(std::sync::mpsc::Sender<Option<Context>>);
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                self.0.send(current_context()).unwrap();
+            }
+        }
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let guard = Guard(sender);
+        let cancelled = with_context(user(1), async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(1), cancelled).await.is_err());
+        assert_eq!(receiver.recv().unwrap(), Some(user(1)));
         assert_eq!(current_context(), None);
     }
 
