@@ -31,6 +31,7 @@ mod answer;
 mod call;
 mod carry_out;
 mod connection;
+mod copy;
 mod executor;
 mod plan;
 mod pool;
@@ -45,5 +46,11 @@ pub use bemi_core::{
 };
 
 pub use self::connection::{BemiConnection, BemiPoolConnection};
+pub use self::copy::BemiCopyIn;
 pub use self::pool::BemiPool;
 pub use self::transaction::BemiTransaction;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
