@@ -85,3 +85,41 @@ async fn a_destination_that_restarts_gets_what_it_missed() {
     .await;
     stop(worker).await;
 }
+
+/// While `changes` is locked for longer than the source waits for a sign of life, the worker gives one,
+/// and acknowledges nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_source_hears_of_a_worker_whose_sink_is_stuck() {
+    let cluster = Cluster::start(&ClusterOptions::new().set("wal_sender_timeout", "3s")).unwrap();
+    let tracked = Tracked::on(&cluster, SCHEMA).await;
+    let worker = tracked.run().await;
+    let locker = tracked.database.connect().await.unwrap();
+    locker.batch_execute("BEGIN; LOCK TABLE changes").await.unwrap();
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    let inserted: i64 = tracked.value("SELECT (pg_current_wal_lsn() - '0/0')::bigint").await;
+    bemi_tests::eventually(
+        super::tracked::STORED_WITHIN,
+        "three times the timeout to pass",
+        async || {
+            let heard: bool = locker
+                .query_one(
+                    "SELECT coalesce(bool_or(reply_time > now() + interval '9 s'), false) \
+                 FROM pg_stat_replication",
+                    &[],
+                )
+                .await
+                .unwrap()
+                .get(0);
+            heard.then_some(())
+        },
+    )
+    .await;
+    let confirmed: i64 = tracked
+        .value("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots")
+        .await;
+    assert!(confirmed < inserted, "what is not stored was acknowledged");
+    assert!(!worker.stderr().contains("interrupted"), "{}", worker.stderr());
+    locker.batch_execute("COMMIT").await.unwrap();
+    tracked.wait_for_count(1).await;
+    stop(worker).await;
+}

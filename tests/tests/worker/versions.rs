@@ -59,3 +59,46 @@ async fn it_works_on_the_oldest_and_the_newest_postgresql() {
         smoke(&cluster).await;
     }
 }
+
+/// The roles of docs/operating.md: one that sets up and is a member of the owner, and one that runs and
+/// owns nothing. Neither is a superuser.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_works_as_roles_that_may_do_little() {
+    let cluster = Cluster::start(&ClusterOptions::new()).unwrap();
+    let tracked = Tracked::untracked(
+        &cluster,
+        "CREATE ROLE app_owner; CREATE TABLE t (id int PRIMARY KEY, a text); ALTER TABLE t OWNER TO app_owner; \
+         CREATE ROLE bemi LOGIN REPLICATION; GRANT app_owner TO bemi; \
+         CREATE ROLE bemi_run LOGIN REPLICATION",
+    )
+    .await;
+    let name = tracked.database.name();
+    tracked.sql(&format!("GRANT CREATE ON DATABASE {name} TO bemi")).await;
+    let as_role = |role: &str, arguments: &[&str]| {
+        let url = tracked.database.url().replace("postgres@", &format!("{role}@"));
+        assert!(url.contains(role), "{url}");
+        tracked.worker(arguments).env("DATABASE_URL", url).env("BEMI_CHANGES_SCHEMA", "audit")
+    };
+    let setup = as_role("bemi", &["setup", "--all-tables", "--replica-identity", "full"]);
+    setup.run_to_end().await.assert_code(0);
+    tracked
+        .sql(
+            "GRANT USAGE ON SCHEMA bemi TO bemi_run; \
+             GRANT SELECT ON bemi.installation, bemi.settings, bemi.tracked_tables, bemi.excluded_columns TO bemi_run; \
+             GRANT USAGE ON SCHEMA bemi, audit TO bemi_run; \
+             GRANT SELECT, UPDATE ON bemi.checkpoint TO bemi_run; \
+             GRANT SELECT, INSERT, UPDATE ON bemi.gaps TO bemi_run; \
+             GRANT SELECT, INSERT ON bemi.quarantine TO bemi_run; \
+             GRANT INSERT ON audit.changes TO bemi_run",
+        )
+        .await;
+    tracked.sql("INSERT INTO t VALUES (1, 'x'); UPDATE t SET a = 'y'").await;
+    as_role("bemi_run", &["run", "--once"]).run_to_end().await.assert_code(0);
+    let stored: i64 =
+        tracked.value("SELECT count(*) FROM audit.changes WHERE before_complete").await;
+    assert_eq!(stored, 2);
+    as_role("bemi_run", &["status"]).run_to_end().await.assert_code(0);
+    let doctor = as_role("bemi", &["doctor"]).run_to_end().await;
+    assert!(matches!(doctor.code, Some(0 | 3)), "{doctor}");
+    as_role("bemi", &["teardown"]).run_to_end().await.assert_code(0);
+}
