@@ -23,9 +23,13 @@ use self::backoff::Backoff;
 use crate::config::{Config, RunOptions};
 use crate::error::WorkerError;
 
-/// How long to wait for a slot that another process uses. A worker that was killed leaves it in use
-/// until its server process notices.
+/// How long to wait at the start for a slot that another process uses. A worker that was killed
+/// leaves it in use until its server process notices.
 const SLOT_IN_USE_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait for a slot that was ours. Where the network was cut, the server notices only after
+/// its `wal_sender_timeout`, a minute unless set otherwise.
+const SLOT_IN_USE_AGAIN_MAX: Duration = Duration::from_secs(90);
 
 /// What a run has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,12 +98,14 @@ pub async fn run(
             Ok(()) => return Ok(summary),
             Err(error @ WorkerError::SlotInUse { .. }) => {
                 let since = *slot_in_use_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > SLOT_IN_USE_MAX {
+                let wait_max = if was_open { SLOT_IN_USE_AGAIN_MAX } else { SLOT_IN_USE_MAX };
+                if since.elapsed() > wait_max {
                     return Err(error);
                 }
                 error
             }
-            Err(error) if error.is_transient() && was_open => error,
+            Err(error @ WorkerError::Connect(_)) if !was_open => return Err(error),
+            Err(error) if error.is_transient() => error,
             Err(error) => return Err(error),
         };
         if summary.changes > stored_before {

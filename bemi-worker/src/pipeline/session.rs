@@ -19,14 +19,16 @@ use crate::source::{Catalog, Gap, SlotState, Stream, System, check_gap, create_s
 
 /// Opens everything and starts streaming.
 pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, WorkerError> {
-    let destination = config.destination.connect().await?;
-    let checkpoint = read_checkpoint(&destination, config).await?;
     let source = config.source.connect().await?;
     check_publications(&source, config).await?;
+    // Before the checkpoint: a worker that is at work meanwhile moves the checkpoint first, and the
+    // slot after it. Read the other way round, that would look like a gap.
     let slot = SlotState::read(&source, &config.slot)
         .await
         .map_err(WorkerError::database("read the replication slot in the source"))?;
     check_slot(slot.as_ref(), config)?;
+    let destination = config.destination.connect().await?;
+    let checkpoint = read_checkpoint(&destination, config).await?;
 
     let mut start = checkpoint.position;
     let mut stream = Stream::connect(config, start).await?;
