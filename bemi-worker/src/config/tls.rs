@@ -21,6 +21,9 @@ pub enum SslMode {
     /// Always encrypted.
     Require,
     /// Encrypted, by a server with a certificate from a trusted authority.
+    ///
+    /// The replication connection asks for more than libpq here: its client takes a certificate only
+    /// if it is for the host that we connect to, as under [`Self::VerifyFull`].
     VerifyCa,
     /// Encrypted, by a server with a certificate from a trusted authority for this host name.
     VerifyFull,

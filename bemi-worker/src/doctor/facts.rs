@@ -76,7 +76,7 @@ async fn ask_in_replication_mode(
             Some(checkpoint) => stream.fork_of(checkpoint.timeline, system.timeline).await?,
             None => None,
         };
-        stream.end().await;
+        // Dropped: it never streamed, so there is nothing to say goodbye to.
         Ok((system, fork))
     };
     asked.await.map_err(|error: WorkerError| error.to_string())

@@ -1,0 +1,20 @@
+//! Setup, teardown, doctor and status against real servers, as their users run them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod configuration;
+mod doctor;
+mod event_trigger;
+mod fresh;
+mod least_privilege;
+mod refusals;
+mod round_trip;
+mod slots;
+mod tls;
+mod tracking;
+mod versions;
