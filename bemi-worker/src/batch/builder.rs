@@ -23,7 +23,7 @@ pub(crate) enum Next {
     Continue,
     /// To look this table up in the catalog and [`BatchBuilder::describe`] it, before the next event.
     Describe(Relation),
-    /// To read the rules of what is stored again, and [`BatchBuilder::forget_tables`].
+    /// To read the rules of what is stored again, and apply them to [`BatchBuilder::tables_mut`].
     ReadRules,
     /// Nothing: the server says that the WAL up to here has nothing more, and may want an answer.
     Idle { reply_requested: bool },
@@ -123,7 +123,7 @@ impl BatchBuilder {
 
     /// Whether the batch must be stored before the next event is taken.
     pub(crate) fn is_full(&self) -> bool {
-        self.batch.rows.len_bytes() >= BATCH_BYTES_MAX || self.batch.rows.len() >= BATCH_ROWS_MAX
+        self.batch.len_bytes() >= BATCH_BYTES_MAX || self.batch.rows.len() >= BATCH_ROWS_MAX
     }
 
     /// Whether the batch can be stored now, so that readers see it at once: it holds something, and
@@ -303,9 +303,11 @@ impl BatchBuilder {
         if self.skipping {
             return Ok(());
         }
-        if let Some(b'I' | b'U' | b'D' | b'T') = data.first() {
+        if let Some((b'I' | b'U' | b'D' | b'T', rest)) = data.split_first() {
             let place = self.stitcher.next_change()?;
-            self.batch.quarantine(position, &place, None, error.to_string(), data);
+            let oid = rest.first_chunk().map(|oid| u32::from_be_bytes(*oid));
+            let table = oid.and_then(|oid| self.tables.get(&oid));
+            self.batch.quarantine(position, &place, table, error.to_string(), data);
         } else {
             warn!(%position, %error, "ignored a message that is not pgoutput");
         }
@@ -464,5 +466,15 @@ mod tests {
         let places: Vec<_> = batch.quarantined.iter().map(|one| one.sequence.0).collect();
         assert_eq!(places, [2, 3]);
         assert!(batch.quarantined[1].error.contains("oid 8"), "{}", batch.quarantined[1].error);
+    }
+
+    #[test]
+    fn of_a_table_with_columns_that_must_not_be_stored_no_bytes_are_kept() {
+        let mut builder = after(0, []);
+        builder.tables_mut().for_each(|table| table.hide_columns(|column| column == "id"));
+        let broken = data(b"I\0\0\0\x07N\0\x01t\0\0\0\xff1");
+        take_all(&mut builder, [begin(10), broken, commit(11)]);
+        let quarantined = &builder.take_batch().quarantined[0];
+        assert_eq!((quarantined.raw.len(), quarantined.table.as_deref()), (0, Some("t")));
     }
 }

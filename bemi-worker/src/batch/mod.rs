@@ -35,6 +35,8 @@ const QUARANTINE_RAW_MAX_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) struct Batch {
     pub(crate) rows: CopyRows,
     pub(crate) quarantined: Vec<Quarantined>,
+    /// The size of what was received of them.
+    quarantined_bytes: usize,
     /// Where this batch ends a transaction; `None` where the next one continues it.
     pub(crate) boundary: Option<Boundary>,
 }
@@ -54,6 +56,10 @@ impl Batch {
             error,
             "quarantined a change; see bemi.quarantine"
         );
+        // What must not be stored must not be stored here either, and may be anywhere in it.
+        let hides = table.is_some_and(Table::hides_columns);
+        let raw = if hides { Vec::new() } else { capped(data) };
+        self.quarantined_bytes += raw.len();
         self.quarantined.push(Quarantined {
             id: place.transaction.id,
             commit_position: place.transaction.position,
@@ -63,8 +69,12 @@ impl Batch {
             schema: table.map(|table| table.schema.clone()),
             table: table.map(|table| table.name.clone()),
             error,
-            raw: capped(data),
+            raw,
         });
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.rows.len_bytes() + self.quarantined_bytes
     }
 }
 
@@ -92,7 +102,8 @@ pub(crate) struct Quarantined {
     pub(crate) schema: Option<String>,
     pub(crate) table: Option<String>,
     pub(crate) error: String,
-    /// The message of pgoutput; for a row that the destination refused, the bytes for COPY.
+    /// The message of pgoutput, empty where the table has excluded columns; for a row that the
+    /// destination refused, the bytes for COPY.
     pub(crate) raw: Vec<u8>,
 }
 

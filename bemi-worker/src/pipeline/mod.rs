@@ -31,6 +31,9 @@ const SLOT_IN_USE_MAX: Duration = Duration::from_secs(10);
 /// its `wal_sender_timeout`, a minute unless set otherwise.
 const SLOT_IN_USE_AGAIN_MAX: Duration = Duration::from_secs(90);
 
+/// A session that lasted this long was well: what interrupts it is a new fault.
+const BACKOFF_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
 /// What a run has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,7 +83,7 @@ pub async fn run(
     let mut slot_in_use_since = None;
 
     loop {
-        let stored_before = summary.changes;
+        let opened_at = Instant::now();
         let ended = tokio::select! {
             biased;
             () = stopped(&mut shutdown) => return Ok(summary),
@@ -108,7 +111,7 @@ pub async fn run(
             Err(error) if error.is_transient() => error,
             Err(error) => return Err(error),
         };
-        if summary.changes > stored_before {
+        if opened_at.elapsed() > BACKOFF_FORGOTTEN_AFTER {
             backoff = Backoff::default();
         }
         let wait = backoff.next_wait();

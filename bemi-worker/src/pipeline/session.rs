@@ -30,13 +30,13 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
     let destination = config.destination.connect().await?;
     let checkpoint = read_checkpoint(&destination, config).await?;
 
+    check_names(&checkpoint, config)?;
     let mut start = checkpoint.position;
     let mut stream = Stream::connect(config, start).await?;
     let system = stream.identify().await?;
     let fork = stream.fork_of(checkpoint.timeline, system.timeline).await?;
     if let Some(gap) = check_gap(&checkpoint, slot.as_ref(), &system, fork) {
         start = pass_gap(&source, &destination, config, options, &checkpoint, &system, gap).await?;
-        stream.end().await;
         stream = Stream::connect(config, start).await?;
     }
 
@@ -106,6 +106,30 @@ async fn check_publications(source: &Client, config: &Config) -> Result<(), Work
             })
         }
     }
+}
+
+/// That the slot goes on being read with the publications that it was read with: others would number
+/// the changes of a transaction otherwise.
+fn check_names(checkpoint: &Checkpoint, config: &Config) -> Result<(), WorkerError> {
+    let mut problems = Problems::default();
+    if checkpoint.publications != config.publication.both() {
+        problems.requirement(format!(
+            "the checkpoint of slot {} is of the publications {}, not of {}; give the --publication \
+             that setup was given, or another --slot",
+            config.slot,
+            checkpoint.publications.join(" and "),
+            config.publication.both().join(" and ")
+        ));
+    }
+    if checkpoint.database != config.source.database() {
+        problems.requirement(format!(
+            "the checkpoint of slot {} is of the database {}, not of {}; give another --slot",
+            config.slot,
+            checkpoint.database,
+            config.source.database()
+        ));
+    }
+    problems.into_result()
 }
 
 /// That the slot is one that can serve us, if there is one.

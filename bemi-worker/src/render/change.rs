@@ -5,7 +5,7 @@ use bemi_core::{Lsn, Operation, Origin};
 use crate::decode::{OldTuple, Tuple};
 use crate::stitch::Place;
 
-use super::copy::{CopyRows, ValueTooLarge};
+use super::copy::{CopyRows, RowTooLarge};
 use super::row::{RowNotes, write_after, write_before, write_key};
 use super::table::Table;
 
@@ -86,7 +86,7 @@ impl ChangeWriter {
     ///
     /// # Errors
     ///
-    /// [`ValueTooLarge`], with nothing written, when the row cannot be sent to the destination.
+    /// [`RowTooLarge`], with nothing written, when the row cannot be sent to the destination.
     pub(crate) fn write(
         &mut self,
         rows: &mut CopyRows,
@@ -94,7 +94,7 @@ impl ChangeWriter {
         position: Lsn,
         change: RowChange<'_>,
         place: &Place<'_>,
-    ) -> Result<(), ValueTooLarge> {
+    ) -> Result<(), RowTooLarge> {
         let Self { origin, database, notes, keys: [key, previous_key] } = self;
         let commit = place.transaction;
         let (old, new) = (change.old(), change.new_row());

@@ -16,16 +16,20 @@ pub(crate) const COPY_HEADER: &[u8] = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0";
 /// What a binary COPY ends with.
 pub(crate) const COPY_TRAILER: &[u8] = &[0xFF, 0xFF];
 
+/// The largest row that is sent, in bytes. The server takes messages of up to 1 GiB, and a batch may
+/// hold a few megabytes before the row.
+const ROW_BYTES_MAX: usize = 1_000_000_000;
+
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps count from.
 pub(crate) const POSTGRES_EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 
 /// Type `text`.
 const TEXT_OID: u32 = 25;
 
-/// A value is too large for the format, whose lengths have 31 bits.
+/// The row is larger than the server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the row has a value of more than 2 GiB")]
-pub(crate) struct ValueTooLarge;
+#[error("the row, with its old one, has more than {ROW_BYTES_MAX} bytes")]
+pub(crate) struct RowTooLarge;
 
 /// Rows, as COPY takes them.
 #[derive(Debug, Default)]
@@ -41,11 +45,14 @@ impl CopyRows {
     pub(crate) fn row(
         &mut self,
         columns: i16,
-        write: impl FnOnce(&mut CopyRow<'_>) -> Result<(), ValueTooLarge>,
-    ) -> Result<(), ValueTooLarge> {
+        write: impl FnOnce(&mut CopyRow<'_>) -> Result<(), RowTooLarge>,
+    ) -> Result<(), RowTooLarge> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&columns.to_be_bytes());
-        let written = write(&mut CopyRow { out: &mut self.bytes });
+        let mut written = write(&mut CopyRow { out: &mut self.bytes });
+        if self.bytes.len() - start > ROW_BYTES_MAX {
+            written = Err(RowTooLarge);
+        }
         match written {
             Ok(()) => self.ends.push(self.bytes.len()),
             Err(_) => self.bytes.truncate(start),
@@ -118,7 +125,7 @@ impl CopyRow<'_> {
         self.out.extend_from_slice(&(-1_i32).to_be_bytes());
     }
 
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), ValueTooLarge> {
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), RowTooLarge> {
         self.sized(|out| out.extend_from_slice(text.as_bytes()))
     }
 
@@ -126,7 +133,7 @@ impl CopyRow<'_> {
     pub(crate) fn text_or_null(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> bool,
-    ) -> Result<(), ValueTooLarge> {
+    ) -> Result<(), RowTooLarge> {
         let start = self.out.len();
         let mut is_null = false;
         self.sized(|out| is_null = !write(out))?;
@@ -141,7 +148,7 @@ impl CopyRow<'_> {
     pub(crate) fn jsonb<T>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> T,
-    ) -> Result<T, ValueTooLarge> {
+    ) -> Result<T, RowTooLarge> {
         self.sized(|out| {
             // The version of jsonb's binary format.
             out.push(1);
@@ -153,8 +160,8 @@ impl CopyRow<'_> {
     pub(crate) fn text_array<'t>(
         &mut self,
         mut texts: impl ExactSizeIterator<Item = &'t str>,
-    ) -> Result<(), ValueTooLarge> {
-        let count = i32::try_from(texts.len()).map_err(|_| ValueTooLarge)?;
+    ) -> Result<(), RowTooLarge> {
+        let count = i32::try_from(texts.len()).map_err(|_| RowTooLarge)?;
         if count == 0 {
             self.null();
             return Ok(());
@@ -180,11 +187,11 @@ impl CopyRow<'_> {
     }
 
     /// Writes a value and then, before it, its length.
-    fn sized<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, ValueTooLarge> {
+    fn sized<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> Result<T, RowTooLarge> {
         let start = self.out.len();
         self.out.extend_from_slice(&[0; 4]);
         let written = write(self.out);
-        let length = i32::try_from(self.out.len() - start - 4).map_err(|_| ValueTooLarge)?;
+        let length = i32::try_from(self.out.len() - start - 4).map_err(|_| RowTooLarge)?;
         if let Some(place) = self.out.get_mut(start..start + 4) {
             place.copy_from_slice(&length.to_be_bytes());
         }
@@ -232,7 +239,7 @@ mod tests {
         let mut rows = CopyRows::default();
         rows.row(1, |row| row.text("a")).unwrap();
         let before = rows.len_bytes();
-        assert_eq!(rows.row(2, |_| Err(ValueTooLarge)), Err(ValueTooLarge));
+        assert_eq!(rows.row(2, |_| Err(RowTooLarge)), Err(RowTooLarge));
         assert_eq!((rows.len(), rows.len_bytes()), (1, before));
     }
 

@@ -106,6 +106,11 @@ impl Table {
         }
     }
 
+    /// Whether there are columns that must not be stored.
+    pub(crate) fn hides_columns(&self) -> bool {
+        self.columns.iter().any(|column| column.hidden)
+    }
+
     /// Whether rows have a key.
     pub(crate) fn has_key(&self) -> bool {
         !self.key.is_empty()

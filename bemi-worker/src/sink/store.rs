@@ -6,6 +6,7 @@ use bemi_core::changes_table::TABLE;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use postgres_protocol::escape::escape_identifier;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 use tracing::warn;
 
@@ -166,7 +167,7 @@ impl Sink {
                     }
                     continue;
                 }
-                Err(error) if Fault::of(&error) == Fault::Data => error,
+                Err(error) if is_refusal(&error) => error,
                 Err(error) => return Err(failed(error)),
             };
             self.client.batch_execute("ROLLBACK TO SAVEPOINT bemi").await.map_err(failed)?;
@@ -198,6 +199,16 @@ impl Sink {
         sink.as_mut().finish().await?;
         Ok(())
     }
+}
+
+/// Whether the destination takes everything but a certain row: its data, or what a constraint or
+/// trigger that somebody added to `changes` makes of it. A change that is there already is something
+/// else: then the checkpoint is not that of this table.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    let code = error.code().map_or("", SqlState::code);
+    Fault::of(error) == Fault::Data
+        || (code.starts_with("23") && code != "23505")
+        || code == "P0001"
 }
 
 fn failed(error: tokio_postgres::Error) -> WorkerError {

@@ -99,3 +99,12 @@ async fn a_database_that_was_not_set_up_is_told_so() {
     let refused = tracked.worker(&["run", "--once"]).run_to_end().await.assert_code(3);
     assert!(refused.stderr.contains("bemi-worker setup"), "{refused}");
 }
+
+#[tokio::test]
+async fn other_publications_than_those_of_setup_are_refused() {
+    let tracked = Tracked::new(SCHEMA).await;
+    tracked.sql("CREATE PUBLICATION other; CREATE PUBLICATION other_insert_only").await;
+    let run = tracked.worker(&["run", "--once", "--publication", "other"]);
+    let refused = run.run_to_end().await.assert_code(3);
+    assert!(refused.stderr.contains("--publication"), "{refused}");
+}

@@ -11,9 +11,14 @@ use super::tracked::Tracked;
 async fn it_is_that_in_which_the_database_committed() {
     let tracked = Tracked::new("CREATE TABLE t (id text PRIMARY KEY)").await;
     let witness = tracked.database.unique_name("witness");
-    tracked
-        .sql(&format!("SELECT pg_create_logical_replication_slot('{witness}', 'test_decoding')"))
-        .await;
+    let create = format!("SELECT pg_create_logical_replication_slot('{witness}', 'test_decoding')");
+    if let Err(error) = tracked.client.batch_execute(&create).await {
+        // Some packages of PostgreSQL come without the plugin; CI's must not.
+        assert!(error.code().is_some_and(|code| code.code() == "58P01"), "{error}");
+        assert!(std::env::var_os("CI").is_none(), "{error}");
+        eprintln!("left out: this PostgreSQL has no test_decoding");
+        return;
+    }
 
     let mut clients = Vec::new();
     for client in 0..8 {

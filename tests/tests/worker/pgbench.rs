@@ -2,8 +2,9 @@
 //! runs, is killed, and runs again.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use bemi_tests::{Cluster, RunningWorker, eventually, shared_cluster};
+use bemi_tests::{RunningWorker, eventually, shared_cluster};
 use tokio::process::Command;
 
 use super::tracked::{STORED_WITHIN, Tracked, stop};
@@ -15,29 +16,89 @@ const TABLES: [&str; 4] =
 /// How often the worker is killed.
 const KILLS: usize = 5;
 
-async fn pgbench(cluster: &Cluster, tracked: &Tracked, arguments: &[&str]) -> String {
-    let program =
-        cluster.pg_tool("pgbench").expect("pgbench comes with PostgreSQL's server package");
+/// How many times a branch has an account, as pgbench has it.
+const ACCOUNTS_OF_BRANCH: u32 = 100_000;
+
+const BRANCHES: u32 = 5;
+const TELLERS_OF_BRANCH: u32 = 10;
+const CLIENTS: u32 = 4;
+const DURATION: Duration = Duration::from_secs(20);
+
+/// Makes pgbench's tables: `pgbench -i -s 5`. PostgreSQL's packages outside of the distributions come without
+/// pgbench: then the same tables are made here.
+async fn initialize(tracked: &Tracked) {
+    if run_pgbench(tracked, &["-i", "-q", "-s", &BRANCHES.to_string()]).await {
+        return;
+    }
+    tracked
+        .sql(&format!(
+            "CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88)); \
+             CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int, tbalance int, filler char(84)); \
+             CREATE TABLE pgbench_accounts (aid int PRIMARY KEY, bid int, abalance int, filler char(84)); \
+             CREATE TABLE pgbench_history (tid int, bid int, aid int, delta int, mtime timestamp, filler char(22)); \
+             INSERT INTO pgbench_branches SELECT b, 0 FROM generate_series(1, {BRANCHES}) b; \
+             INSERT INTO pgbench_tellers SELECT t, (t - 1) / {TELLERS_OF_BRANCH} + 1, 0 \
+                 FROM generate_series(1, {BRANCHES} * {TELLERS_OF_BRANCH}) t; \
+             INSERT INTO pgbench_accounts SELECT a, (a - 1) / {ACCOUNTS_OF_BRANCH} + 1, 0, '' \
+                 FROM generate_series(1, {BRANCHES} * {ACCOUNTS_OF_BRANCH}) a"
+        ))
+        .await;
+}
+
+/// Runs pgbench's workload: `pgbench -c 4 -T 20`.
+async fn load(tracked: &Tracked) {
+    let seconds = DURATION.as_secs().to_string();
+    if run_pgbench(tracked, &["-c", &CLIENTS.to_string(), "-T", &seconds]).await {
+        return;
+    }
+    let clients = (0..CLIENTS).map(|client| transfer_for(tracked, client, DURATION));
+    futures_util::future::join_all(clients).await;
+}
+
+/// The transactions of pgbench, "TPC-B (sort of)", from one client.
+async fn transfer_for(tracked: &Tracked, client: u32, duration: Duration) {
+    let connection = tracked.database.connect().await.unwrap();
+    let end = Instant::now() + duration;
+    // Any numbers that spread over the tables will do.
+    let mut random = 2_654_435_761_u32.wrapping_mul(client + 1);
+    while Instant::now() < end {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let account = (random >> 8) % (BRANCHES * ACCOUNTS_OF_BRANCH) + 1;
+        let teller = (random >> 4) % (BRANCHES * TELLERS_OF_BRANCH) + 1;
+        let branch = (random >> 12) % BRANCHES + 1;
+        let delta = i64::from(random % 10_000) - 5_000;
+        connection
+            .batch_execute(&format!(
+                "BEGIN; UPDATE pgbench_accounts SET abalance = abalance + {delta} WHERE aid = {account}; \
+                 SELECT abalance FROM pgbench_accounts WHERE aid = {account}; \
+                 UPDATE pgbench_tellers SET tbalance = tbalance + {delta} WHERE tid = {teller}; \
+                 UPDATE pgbench_branches SET bbalance = bbalance + {delta} WHERE bid = {branch}; \
+                 INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) \
+                     VALUES ({teller}, {branch}, {account}, {delta}, CURRENT_TIMESTAMP); END"
+            ))
+            .await
+            .unwrap();
+    }
+}
+
+/// Runs pgbench, if there is one.
+async fn run_pgbench(tracked: &Tracked, arguments: &[&str]) -> bool {
+    let Some(program) = shared_cluster().pg_tool("pgbench") else { return false };
     let output = Command::new(program)
-        .args(["-h", "127.0.0.1", "-p", &cluster.port().to_string(), "-U", "postgres"])
+        .args(["-h", "127.0.0.1", "-p", &shared_cluster().port().to_string(), "-U", "postgres"])
         .args(arguments)
         .arg(tracked.database.name())
         .stdin(Stdio::null())
         .output()
         .await
         .unwrap();
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(output.status.success(), "{text}");
-    text
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    true
 }
 
 async fn prepared() -> Tracked {
     let tracked = Tracked::untracked(shared_cluster(), "").await;
-    pgbench(shared_cluster(), &tracked, &["-i", "-q", "-s", "5"]).await;
+    initialize(&tracked).await;
     truth::install(&tracked, &TABLES).await;
     tracked.setup(&["--tables", "pgbench_*", "--replica-identity", "full"]).await;
     tracked
@@ -56,7 +117,7 @@ async fn stored_all(tracked: &Tracked) {
 async fn every_change_is_stored_once_with_the_right_before_and_after() {
     let tracked = prepared().await;
     let worker = tracked.run().await;
-    pgbench(shared_cluster(), &tracked, &["-c", "4", "-T", "20"]).await;
+    load(&tracked).await;
     stored_all(&tracked).await;
     stop(worker).await;
 }
@@ -64,7 +125,7 @@ async fn every_change_is_stored_once_with_the_right_before_and_after() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_stored_twice_by_a_worker_that_is_killed() {
     let tracked = prepared().await;
-    let load = pgbench(shared_cluster(), &tracked, &["-c", "4", "-T", "20"]);
+    let load = load(&tracked);
     let killing = async {
         let mut worker = tracked.run().await;
         for kill in 1..=KILLS {
@@ -77,7 +138,7 @@ async fn nothing_is_lost_or_stored_twice_by_a_worker_that_is_killed() {
         }
         worker
     };
-    let (_, worker) = tokio::join!(load, killing);
+    let ((), worker) = tokio::join!(load, killing);
     stored_all(&tracked).await;
     stop(worker).await;
 }

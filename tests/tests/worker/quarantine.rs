@@ -57,3 +57,15 @@ async fn a_row_that_the_destination_refuses_is_set_aside_and_all_others_are_stor
     drop(destination);
     admin.batch_execute(&format!("DROP DATABASE {latin} WITH (FORCE)")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_constraint_that_somebody_added_to_changes_does_not_stop_the_worker() {
+    let tracked = Tracked::new("CREATE TABLE t (id int PRIMARY KEY)").await;
+    tracked.sql("ALTER TABLE changes ADD CHECK (primary_key <> '3')").await;
+    tracked.sql("INSERT INTO t SELECT g FROM generate_series(1, 5) g").await;
+    tracked.store().await;
+    let keys: Vec<_> =
+        tracked.changes().await.into_iter().map(|c| c.primary_key.unwrap()).collect();
+    assert_eq!(keys, ["1", "2", "4", "5"]);
+    assert_eq!(tracked.value::<i64>("SELECT sequence FROM bemi.quarantine").await, 3);
+}

@@ -1,6 +1,6 @@
 //! The same on the oldest and the newest PostgreSQL, and as a role that may do little.
 
-use bemi_tests::{Cluster, ClusterOptions, SMOKE_MAJORS, Wanted};
+use bemi_tests::{Cluster, ClusterOptions, Wanted, smoke_majors};
 use serde_json::json;
 
 use super::tracked::{Tracked, stop};
@@ -54,7 +54,7 @@ async fn smoke(cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_works_on_the_oldest_and_the_newest_postgresql() {
-    for major in SMOKE_MAJORS {
+    for major in smoke_majors() {
         let cluster = Cluster::start(&ClusterOptions::new().wanted(Wanted::Major(major))).unwrap();
         smoke(&cluster).await;
     }
