@@ -19,6 +19,6 @@ pub use error::{HarnessError, Tried};
 pub use eventually::eventually;
 pub use port::free_port;
 pub use postgres::{
-    Auth, Binaries, Cluster, ClusterOptions, SMOKE_MAJORS, StopMode, Wanted, shared_cluster,
+    Auth, Binaries, Cluster, ClusterOptions, StopMode, Wanted, shared_cluster, smoke_majors,
 };
 pub use worker::{Output, RunningWorker, WorkerCommand};

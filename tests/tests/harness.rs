@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bemi_tests::{
-    Auth, Binaries, Cluster, ClusterOptions, SMOKE_MAJORS, StopMode, TestDatabase, Wanted,
-    WorkerCommand, eventually, free_port, shared_cluster,
+    Auth, Binaries, Cluster, ClusterOptions, StopMode, TestDatabase, Wanted, WorkerCommand,
+    eventually, free_port, shared_cluster, smoke_majors,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -74,13 +74,10 @@ async fn the_major_version_runs(major: u32) {
 }
 
 #[tokio::test]
-async fn the_oldest_major_version_runs() {
-    the_major_version_runs(SMOKE_MAJORS[0]).await;
-}
-
-#[tokio::test]
-async fn the_newest_major_version_runs() {
-    the_major_version_runs(SMOKE_MAJORS[1]).await;
+async fn the_oldest_and_the_newest_major_version_run() {
+    for major in smoke_majors() {
+        the_major_version_runs(major).await;
+    }
 }
 
 #[test]

@@ -35,10 +35,38 @@ const USUAL_FOLDERS: [(&str, &str, &str); 8] = [
     ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
 ];
 
-/// The oldest and the newest major version that can be fetched on this platform: what a smoke test runs on. Only Linux on
-/// x86-64 has a package of 14.
-pub const SMOKE_MAJORS: [u32; 2] =
+/// The oldest and the newest major version that can be fetched on this platform. Only Linux on x86-64 has a package of 14.
+const SMOKE_MAJORS: [u32; 2] =
     [if cfg!(all(target_os = "linux", target_arch = "x86_64")) { 14 } else { 15 }, 18];
+
+/// The major versions that a smoke test runs on: the oldest and the newest, as far as this machine has or can fetch them. It
+/// says which one is left out. Where `CI` is set none is: then a missing one must fail.
+///
+/// # Examples
+/// ```no_run
+/// use bemi_tests::{Cluster, ClusterOptions, Wanted, smoke_majors};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// for major in smoke_majors() {
+///     Cluster::start(&ClusterOptions::new().wanted(Wanted::Major(major)))?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn smoke_majors() -> Vec<u32> {
+    if std::env::var_os("CI").is_some() {
+        return SMOKE_MAJORS.to_vec();
+    }
+    let can_be_had = |major: &u32| match Binaries::find(Wanted::Major(*major)) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("left out PostgreSQL {major}: {error}");
+            false
+        }
+    };
+    SMOKE_MAJORS.into_iter().filter(can_be_had).collect()
+}
 
 /// Which PostgreSQL to look for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

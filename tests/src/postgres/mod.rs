@@ -17,7 +17,7 @@ mod fetch;
 mod options;
 mod watch;
 
-pub use binaries::{Binaries, SMOKE_MAJORS, Wanted};
+pub use binaries::{Binaries, Wanted, smoke_majors};
 pub use cluster::{Cluster, StopMode, shared_cluster};
 pub(crate) use endpoint::Endpoint;
 pub use options::{Auth, ClusterOptions};
