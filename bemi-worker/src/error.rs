@@ -53,6 +53,15 @@ pub enum WorkerError {
         attempts: u32,
     },
 
+    /// A slot cannot be made while old transactions run.
+    #[error(
+        "replication slot {slot} could not be made in 5 minutes: that waits for every transaction of the cluster that is running to end; end the oldest (see pg_stat_activity and pg_prepared_xacts), and run this again"
+    )]
+    TransactionsRunning {
+        /// The slot.
+        slot: String,
+    },
+
     /// Changes were lost before they could be stored.
     #[error(
         "changes were lost: {reason}; `bemi-worker doctor` tells more, `bemi-worker run --on-gap continue` records the gap and goes on behind it"
@@ -146,6 +155,7 @@ impl WorkerError {
             Self::Replication { fault: Fault::NotAllowed | Fault::Credentials, .. } => 6,
             Self::SlotInUse { .. }
             | Self::TableInUse { .. }
+            | Self::TransactionsRunning { .. }
             | Self::Replaced { .. }
             | Self::Replication { .. }
             | Self::Stream { .. }

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::setup;
 use crate::WorkerError;
-use crate::config::{Config, OnGap, RunOptions};
+use crate::config::{Config, ConfigError, OnGap, RunOptions};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -49,6 +49,9 @@ pub(super) async fn run(
     config: &Config,
     shutdown: watch::Receiver<bool>,
 ) -> Result<ExitCode, WorkerError> {
+    if !arguments.setup && arguments.tracking != setup::Tracking::default() {
+        return Err(ConfigError::OnlyWithSetup.into());
+    }
     if arguments.setup {
         let options = arguments.tracking.options()?;
         let made = crate::setup::run_with(config, &options, |step| {

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 /// Which tables, and how.
-#[derive(clap::Args)]
+#[derive(Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Tracking")]
 pub(super) struct Tracking {
     /// Track all tables, also those that are made later
@@ -61,7 +61,7 @@ pub(super) struct Tracking {
     recreate_slot: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum IdentityArgument {
     Keep,
     Full,

@@ -139,6 +139,9 @@ pub enum ConfigError {
         /// What is wrong there.
         why: String,
     },
+    /// `run` was told what to track, but not to set it up.
+    #[error("what to track is for setup to know; add --setup, or leave those options out")]
+    OnlyWithSetup,
     /// Patterns that cannot be.
     #[error("'{pattern}' is not a pattern of {of}: {why}")]
     Pattern {

@@ -112,7 +112,13 @@ pub(super) async fn apply(
                 }
             }
             Action::CreateSlot { drops_lost } => {
-                position = Some(make_slot(client, config, *drops_lost).await.map_err(failed())?);
+                let made = make_slot(client, config, *drops_lost).await;
+                position = Some(made.map_err(|error| match error.code() {
+                    Some(&SqlState::QUERY_CANCELED) => {
+                        WorkerError::TransactionsRunning { slot: config.slot.to_string() }
+                    }
+                    _ => failed()(error),
+                })?);
             }
             Action::StartCheckpoint(start) => {
                 let position = position.unwrap_or_default();
@@ -167,7 +173,10 @@ async fn make_slot(client: &Client, config: &Config, drops_lost: bool) -> Result
         drop_slot(client, &config.slot).await?;
     }
     info!(slot = name, "making the slot, which waits for transactions that are running to end");
-    client.batch_execute(&format!("SET statement_timeout = '{SLOT_TIMEOUT}'")).await?;
+    // It waits by locks, one transaction after the other.
+    client
+        .batch_execute(&format!("SET statement_timeout = '{SLOT_TIMEOUT}'; SET lock_timeout = 0"))
+        .await?;
     let position = match create_slot(client, &config.slot).await {
         Ok(position) => position,
         Err(error) => {
@@ -177,7 +186,9 @@ async fn make_slot(client: &Client, config: &Config, drops_lost: bool) -> Result
             return Err(error);
         }
     };
-    client.batch_execute("RESET statement_timeout").await?;
+    client
+        .batch_execute(&format!("RESET statement_timeout; SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        .await?;
     client
         .execute(
             "UPDATE bemi.installation SET former = $3 WHERE kind = $1 AND name = $2",

@@ -18,6 +18,7 @@ async fn a_command_line_that_cannot_be_is_a_usage_error() {
         &["setup", "--tables", "a.b.c"],
         &["setup", "--tables", "\"a"],
         &["run", "--on-gap", "perhaps"],
+        &["run", "--all-tables"],
         &["doctor", "--log-level", "loudly=x=y"],
     ] {
         fresh.refused(arguments, 2, &["error: "]).await;

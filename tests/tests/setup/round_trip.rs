@@ -1,6 +1,6 @@
 //! Setup can be run again, and teardown leaves the database as it was.
 
-use bemi_tests::TestDatabase;
+use bemi_tests::{Cluster, ClusterOptions, TestDatabase};
 
 use super::fresh::Fresh;
 
@@ -69,6 +69,20 @@ async fn setup_twice_changes_nothing_the_second_time() {
         assert!(again.starts_with("nothing to do\n"), "{again}");
     }
     assert_eq!(catalog(&fresh).await, after_first);
+}
+
+#[tokio::test]
+async fn run_sets_up_first_where_it_is_told_to_and_else_creates_nothing() {
+    let fresh = Fresh::new("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let before = catalog(&fresh).await;
+    fresh.refused(&["run", "--once"], 3, &["bemi-worker setup"]).await;
+    assert_eq!(catalog(&fresh).await, before);
+    let arguments = ["run", "--once", "--setup"];
+    let first = fresh.worker(&[&arguments[..], &["--all-tables"]].concat()).run_to_end().await;
+    assert!(first.assert_code(0).stderr.contains("create replication slot"));
+    fresh.sql("INSERT INTO t VALUES (1)").await;
+    fresh.ok(&arguments).await;
+    assert_eq!(fresh.value::<i64>("SELECT count(*) FROM changes").await, 1);
 }
 
 #[tokio::test]
@@ -169,7 +183,9 @@ async fn source_and_destination_may_be_two_databases() {
 
 #[tokio::test]
 async fn a_table_that_is_in_use_does_not_make_the_application_wait() {
-    let fresh = Fresh::new("CREATE TABLE busy (id int PRIMARY KEY)").await;
+    // A cluster of its own: a slot that is made meanwhile waits for the transaction, in any database.
+    let cluster = Cluster::start(&ClusterOptions::new()).unwrap();
+    let fresh = Fresh::on(&cluster, "CREATE TABLE busy (id int PRIMARY KEY)").await;
     fresh.sql("BEGIN; INSERT INTO busy VALUES (1)").await;
     let arguments = ["setup", "--all-tables", "--replica-identity", "full"];
     fresh.refused(&arguments, 1, &["cannot lock table \"public\".\"busy\"", "try"]).await;

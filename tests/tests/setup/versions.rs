@@ -1,6 +1,6 @@
 //! What differs between versions of PostgreSQL.
 
-use bemi_tests::{Cluster, ClusterOptions, SMOKE_MAJORS, Wanted};
+use bemi_tests::{Cluster, ClusterOptions, Wanted, smoke_majors};
 
 use super::fresh::Fresh;
 
@@ -10,7 +10,7 @@ fn cluster(major: u32) -> Cluster {
 
 #[tokio::test]
 async fn the_oldest_and_the_newest_are_set_up_and_torn_down() {
-    for major in SMOKE_MAJORS {
+    for major in smoke_majors() {
         let cluster = cluster(major);
         let fresh = Fresh::on(
             &cluster,
