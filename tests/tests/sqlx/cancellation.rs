@@ -70,6 +70,11 @@ async fn at_every_await_point(what: &str, round_trips: usize, operation: impl As
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = cancelled_after(polls, with_context(user(1), operation(pool.clone()))).await;
+        eventually(Duration::from_secs(10), "the connection to return to the pool", async || {
+            (usize::try_from(pool.size()) == Ok(pool.num_idle())).then_some(())
+        })
+        .await;
+        assert_eq!(app.idle_in_transaction().await, 0, "{what}: after {polls} polls");
         with_context(
             user(2),
             sqlx::query("INSERT INTO todo VALUES ($1, 'after')").bind(100).execute(&pool),
@@ -78,10 +83,6 @@ async fn at_every_await_point(what: &str, round_trips: usize, operation: impl As
         .unwrap_or_else(|error| {
             panic!("{what}: after {polls} polls the pool does not work: {error}")
         });
-        eventually(Duration::from_secs(10), "every transaction to end", async || {
-            (app.idle_in_transaction().await == 0).then_some(())
-        })
-        .await;
         let mut changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
         let after = changes.iter().position(|change| *change == by(2, inserted(100, "after")));
         changes.remove(after.unwrap_or_else(|| panic!("{what}: after {polls} polls: {changes:?}")));
@@ -134,6 +135,19 @@ async fn a_script_has_happened_or_not() {
             .execute(&pool)
             .await
             .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_script_that_leaves_its_transaction_open_is_rolled_back() {
+    at_every_await_point("a script without an end", 1, async |pool| {
+        sqlx::raw_sql(
+            "INSERT INTO todo VALUES (1, 'x'); COMMIT; BEGIN; INSERT INTO todo VALUES (2, 'x')",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
     })
     .await;
 }
@@ -268,7 +282,72 @@ async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
     panic!("never done");
 }
 
-/// What was cancelled fails later, and sqlx hands that error to the next caller.
+/// The message of a cancelled write may have reached the server; it must not govern the next one.
+#[tokio::test]
+async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
+    let app = App::new().await;
+    let pool = relayed(&app).await;
+    for polls in 1..POLLS_MAX {
+        app.run("TRUNCATE todo").await;
+        app.journal().await;
+        let insert = "INSERT INTO todo VALUES ($1, 'x')";
+        let mut tx = pool.begin().await.unwrap();
+        with_context(user(1), sqlx::query(insert).bind(1).execute(&mut *tx)).await.unwrap();
+        let cancelled = with_context(user(2), async {
+            sqlx::query(insert).bind(2).execute(&mut *tx).await.unwrap();
+        });
+        let done = cancelled_after(polls, cancelled).await;
+        with_context(user(1), sqlx::query(insert).bind(3).execute(&mut *tx)).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut changes = app.changes().await.remove(0);
+        changes.retain(|change| *change != by(2, inserted(2, "x")));
+        assert_eq!(
+            changes,
+            [by(1, inserted(1, "x")), by(1, inserted(3, "x"))],
+            "after {polls} polls"
+        );
+        if done {
+            return;
+        }
+    }
+    panic!("never done");
+}
+
+/// What was cancelled fails later, and sqlx hands that error to the next caller: here to our own rollback.
+#[tokio::test]
+async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
+    let app = App::new().await;
+    let mut connection = relayed(&app).await.acquire().await.unwrap();
+    app.run("INSERT INTO todo VALUES (1, 'x')").await;
+    for polls in 1..POLLS_MAX {
+        let insert = "INSERT INTO todo VALUES ($1, 'y')";
+        let done = with_context(user(1), async {
+            let mut tx = connection.begin().await.unwrap();
+            let done = cancelled_after(polls, async {
+                assert!(sqlx::query(insert).bind(1).execute(&mut *tx).await.is_err());
+            })
+            .await;
+            tx.rollback().await.unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+            let cancelled_too = cancelled_after(polls, async {
+                assert!(sqlx::query(insert).bind(1).execute(&mut *connection).await.is_err());
+            })
+            .await;
+            sqlx::query(insert)
+                .bind(2)
+                .execute(&mut *connection)
+                .await
+                .unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+            done && cancelled_too
+        })
+        .await;
+        app.run("DELETE FROM todo WHERE id = 2").await;
+        if done {
+            return;
+        }
+    }
+    panic!("never done");
+}
+
 #[tokio::test]
 async fn a_cancelled_write_that_fails_does_not_spoil_the_rollback() {
     let app = App::new().await;

@@ -119,6 +119,7 @@ async fn a_script_may_leave_a_transaction_open_on_a_connection() {
         connection.execute("COMMIT").await.unwrap();
         // One that fails leaves its transaction to be rolled back, as with plain sqlx.
         connection.execute("BEGIN; INSERT INTO todo VALUES (1, 'a'); COMMIT").await.unwrap_err();
+        assert!(connection.is_in_transaction());
         let aborted = connection.execute("INSERT INTO todo VALUES (3, 'c')").await.unwrap_err();
         assert_eq!(aborted.as_database_error().unwrap().code().unwrap(), "25P02");
         connection.execute("ROLLBACK").await.unwrap();

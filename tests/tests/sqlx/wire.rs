@@ -82,3 +82,14 @@ async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
         ]
     );
 }
+
+#[tokio::test]
+async fn after_a_commit_that_is_refused_there_is_nothing_to_roll_back() {
+    let app = App::new().await;
+    app.run("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)").await;
+    let pool = app.log_statements().await;
+    let insert = "INSERT INTO late VALUES (1), (1)";
+    with_context(user(1), sqlx::query(insert).execute(&pool)).await.unwrap_err();
+    pool.execute("SELECT 1").await.unwrap();
+    assert_eq!(app.sent(), ["BEGIN; <emit>", insert, "COMMIT", "SELECT 1"]);
+}
