@@ -6,6 +6,8 @@ use tokio_postgres::{Client, Error};
 
 use crate::WorkerError;
 use crate::config::Config;
+use crate::connect::APPLICATION_NAME;
+use crate::pipeline::IDLE_WAL_BYTES_MAX;
 use crate::setup::inspect::refuse_old_servers;
 
 /// How the worker does.
@@ -18,8 +20,10 @@ pub struct Status {
     pub stored: Option<StoredStatus>,
     /// How much WAL lies between what is stored and what the source has written, in bytes.
     pub lag_bytes: Option<u64>,
-    /// How long ago the last transaction that is stored was committed, if there is any WAL that is
-    /// not stored yet, in seconds; 0 if there is none.
+    /// How far behind the worker is, in seconds, at most: how long ago the last transaction that is
+    /// stored was committed, if there may be changes that are not stored yet; 0 if there are none. A
+    /// worker that streams, stores nothing now, and has less than 1 MiB of WAL before it is idle:
+    /// that WAL holds nothing for it.
     pub lag_seconds: Option<f64>,
 }
 
@@ -83,8 +87,11 @@ pub async fn read(config: &Config) -> Result<Status, WorkerError> {
     let (written, slot) = read_source(config, &source).await.map_err(failed())?;
     let stored = read_destination(config, &destination).await.map_err(failed())?;
     let lag_bytes = stored.as_ref().map(|(stored, _)| written.bytes_since(stored.position));
+    let is_storing = is_storing(&destination).await.map_err(failed())?;
+    let is_active = slot.as_ref().is_some_and(|slot| slot.active);
     let lag_seconds = match (&stored, lag_bytes) {
         (Some(_), Some(0)) => Some(0.0),
+        (Some(_), Some(..IDLE_WAL_BYTES_MAX)) if is_active && !is_storing => Some(0.0),
         (Some((_, age)), _) => *age,
         (None, _) => None,
     };
@@ -115,6 +122,20 @@ async fn read_source(config: &Config, source: &Client) -> Result<(Lsn, Option<Sl
         }),
     };
     Ok((Lsn::from_bigint(row.try_get(0)?), slot))
+}
+
+/// Whether a worker is in the middle of storing something.
+async fn is_storing(destination: &Client) -> Result<bool, Error> {
+    let row = destination
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity \
+                            WHERE datname = pg_catalog.current_database() \
+                              AND application_name = $1 AND backend_type = 'client backend' \
+                              AND xact_start IS NOT NULL AND pid <> pg_catalog.pg_backend_pid())",
+            &[&APPLICATION_NAME],
+        )
+        .await?;
+    row.try_get(0)
 }
 
 async fn read_destination(

@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless told otherwise: our own doings, and trouble of the libraries.
-const FILTER: &str = "warn,bemi_worker=info";
+/// What is logged unless told otherwise: our own doings, and trouble of the libraries. What the
+/// replication client logs it returns as well, and it is logged where it is handled.
+const FILTER: &str = "warn,pgwire_replication=off,bemi_worker=info";
 
 /// How the log looks and what is in it.
 #[derive(clap::Args)]
@@ -48,7 +49,9 @@ pub(super) fn start(options: &LogOptions) -> Result<(), String> {
     let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     let directives = match &options.log_level {
         // A bare level is about us; libraries at debug would bury it.
-        Some(level) if !level.contains(['=', ',']) => format!("warn,bemi_worker={level}"),
+        Some(level) if !level.contains(['=', ',']) => {
+            format!("warn,pgwire_replication=off,bemi_worker={level}")
+        }
         Some(directives) => directives.clone(),
         None => set("RUST_LOG").unwrap_or_else(|| FILTER.to_owned()),
     };

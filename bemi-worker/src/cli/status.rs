@@ -52,14 +52,12 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
     }
     match &status.stored {
         Some(stored) => {
-            row("lag", status.lag_bytes.map_or_else(|| "unknown".to_owned(), bytes));
+            let lag = status.lag_bytes.map_or_else(|| "unknown".to_owned(), bytes);
+            let time = status.lag_seconds.map(|seconds| format!(", {seconds:.1} s"));
+            row("lag", lag + &time.unwrap_or_default());
             row(
                 "last commit stored",
-                match (&stored.last_commit, status.lag_seconds) {
-                    (None, _) => "none so far".to_owned(),
-                    (Some(at), Some(age)) if age > 0.0 => format!("{at} ({age:.1} s ago)"),
-                    (Some(at), _) => at.clone(),
-                },
+                stored.last_commit.clone().unwrap_or_else(|| "none so far".to_owned()),
             );
             row("stored up to", stored.position.to_string());
             row("changes", stored.changes.to_string());

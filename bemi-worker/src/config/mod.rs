@@ -5,6 +5,7 @@
 mod connection;
 mod file;
 mod name;
+pub(crate) mod pattern;
 mod resolve;
 mod run;
 mod tls;

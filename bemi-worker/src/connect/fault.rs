@@ -52,6 +52,8 @@ impl Fault {
         match code {
             // Somebody else's work is in the way; a cancelled statement was cancelled from outside.
             "40001" | "40P01" | "55P03" | "57014" => Self::Transient,
+            // Read only: a primary that has become a standby, until names lead to the new primary.
+            "25006" => Self::Transient,
             // Terminated, crashed, starting or stopping; dropped databases stay dropped.
             "57P01" | "57P02" | "57P03" | "57P05" => Self::Transient,
             // Out of connections, memory or disk: what an operator, or time, mends.

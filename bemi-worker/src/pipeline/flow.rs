@@ -26,7 +26,7 @@ const EVENTS_AT_ONCE: usize = 512;
 
 /// An idle position is stored when the WAL has moved by this much. Our own writing, when the
 /// destination is in the same cluster, is far less: else it would move the WAL, and so on for ever.
-const IDLE_WAL_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const IDLE_WAL_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A stream that is silent for this long may be dead: the source is asked.
 const SILENCE_MAX: Duration = Duration::from_secs(30);

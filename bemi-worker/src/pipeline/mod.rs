@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 
 use bemi_core::Lsn;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use self::backoff::Backoff;
+pub(crate) use self::flow::IDLE_WAL_BYTES_MAX;
 use crate::config::{Config, RunOptions};
 use crate::error::WorkerError;
 
@@ -81,6 +82,8 @@ pub async fn run(
     let mut backoff = Backoff::default();
     let mut was_open = false;
     let mut slot_in_use_since = None;
+    // What is wrong is said once, not with every attempt.
+    let mut told = None;
 
     loop {
         let opened_at = Instant::now();
@@ -92,6 +95,7 @@ pub async fn run(
                     info!(slot = %config.slot, position = %flow.position(), "streaming");
                     was_open = true;
                     slot_in_use_since = None;
+                    told = None;
                     flow.run(&mut shutdown, &mut summary).await
                 }
                 Err(error) => Err(error),
@@ -115,7 +119,14 @@ pub async fn run(
             backoff = Backoff::default();
         }
         let wait = backoff.next_wait();
-        warn!(%error, retry_in_ms = wait.as_millis(), "interrupted; trying again");
+        let cause = error.to_string();
+        let retry_in_ms = wait.as_millis();
+        if told.as_ref() == Some(&cause) {
+            debug!(cause, retry_in_ms, "still interrupted; trying again");
+        } else {
+            warn!(cause, retry_in_ms, "interrupted; trying again until it works");
+            told = Some(cause);
+        }
         tokio::select! {
             () = stopped(&mut shutdown) => return Ok(summary),
             () = tokio::time::sleep(wait) => {}

@@ -13,7 +13,6 @@
 mod apply;
 pub(crate) mod inspect;
 mod options;
-pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod rules;
 mod script;

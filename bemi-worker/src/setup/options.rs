@@ -1,7 +1,7 @@
 //! What setup and teardown can be asked for.
 
-use super::pattern::{Exclusion, TablePattern, list};
 use crate::config::ConfigError;
+use crate::config::pattern::{Exclusion, TablePattern, list};
 
 /// What setup is asked for. What is not said stays as the last setup left it.
 ///

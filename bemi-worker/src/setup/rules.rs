@@ -9,7 +9,7 @@ use bemi_core::changes_table;
 
 use super::inspect::{Found, Installation, Table};
 use super::options::{IdentityPolicy, SetupOptions};
-use super::pattern::{ColumnPattern, Exclusion, TablePattern};
+use crate::config::pattern::{ColumnPattern, Exclusion, TablePattern};
 use crate::config::{Config, ConfigError};
 
 /// The rules in force.

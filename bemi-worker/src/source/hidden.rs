@@ -3,21 +3,14 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use crate::config::pattern::{ColumnPattern, NamePattern, TablePattern};
 use crate::error::WorkerError;
 use crate::render::Table;
 
 /// The rules, as `bemi.excluded_columns` has them.
 #[derive(Debug)]
 pub(super) struct HiddenColumns {
-    rules: Vec<Rule>,
-}
-
-/// Patterns of names, in which `*` stands for anything.
-#[derive(Debug)]
-struct Rule {
-    schema: String,
-    table: String,
-    column: String,
+    rules: Vec<ColumnPattern>,
 }
 
 impl HiddenColumns {
@@ -36,11 +29,9 @@ impl HiddenColumns {
         let rules = rows
             .iter()
             .map(|row| {
-                Ok(Rule {
-                    schema: row.try_get(0)?,
-                    table: row.try_get(1)?,
-                    column: row.try_get(2)?,
-                })
+                let pattern = |column| Ok(NamePattern::of_glob(row.try_get(column)?));
+                let table = TablePattern { schema: pattern(0)?, table: pattern(1)? };
+                Ok(ColumnPattern { table, column: pattern(2)? })
             })
             .collect::<Result<_, _>>()
             .map_err(read())?;
@@ -48,66 +39,12 @@ impl HiddenColumns {
     }
 
     pub(super) fn apply(&self, table: &mut Table) {
-        let of_table: Vec<&str> = self
+        let of_table: Vec<_> = self
             .rules
             .iter()
-            .filter(|rule| {
-                matches(&rule.schema, &table.schema) && matches(&rule.table, &table.name)
-            })
-            .map(|rule| rule.column.as_str())
+            .filter(|rule| rule.table.matches(&table.schema, &table.name))
+            .map(|rule| rule.column.clone())
             .collect();
-        table.hide_columns(|column| of_table.iter().any(|pattern| matches(pattern, column)));
-    }
-}
-
-/// Whether `name` is what `pattern` says, in which `*` stands for any characters, none included.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(mut name) = name.strip_prefix(head) else { return false };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let tail = parts.pop().unwrap_or_default();
-    for part in parts {
-        match name.split_once(part) {
-            Some((_, after)) => name = after,
-            None => return false,
-        }
-    }
-    name.ends_with(tail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, name) in [
-            ("*", ""),
-            ("*", "a"),
-            ("a", "a"),
-            ("a*", "a"),
-            ("a*", "abc"),
-            ("*c", "abc"),
-            ("*b*", "abc"),
-            ("a*c", "abc"),
-            ("a*b*c", "aXbYc"),
-            ("*_hash", "password_hash"),
-            ("*a*a", "aa"),
-            ("**", "x"),
-        ] {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [
-            ("a", "b"),
-            ("a", "ab"),
-            ("a*", "ba"),
-            ("*c", "cb"),
-            ("a*a", "a"),
-            ("*b*", "ac"),
-            ("%", "a"),
-            ("_", "a"),
-        ] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
+        table.hide_columns(|column| of_table.iter().any(|pattern| pattern.matches(column)));
     }
 }

@@ -21,8 +21,9 @@ use crate::error::WorkerError;
 const SESSION_OPTIONS: &str = "-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres \
     -c bytea_output=hex -c extra_float_digits=1";
 
-/// How often the server hears of us at least. Well below any `wal_sender_timeout` in use.
-const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the server hears of us at least, and at most how long it waits to hear what is stored. Well
+/// below any `wal_sender_timeout` in use.
+const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How many events the client reads ahead. Few: each may be a row of any size.
 const EVENTS_AHEAD: usize = 256;
@@ -211,6 +212,7 @@ fn failed(slot: &str, error: PgWireError) -> WorkerError {
             None => Fault::Other,
         },
         PgWireError::Auth(_) => Fault::Credentials,
+        PgWireError::Tls(_) => Fault::NotAllowed,
         // Internal: asked again after its end, the cause of which was told before.
         PgWireError::Io(_) | PgWireError::Task(_) | PgWireError::Internal(_) => Fault::Transient,
         _ => Fault::Other,

@@ -196,3 +196,27 @@ async fn a_stopped_worker_leaves_the_slot_acknowledged() {
         .await;
     assert!(acknowledged);
 }
+
+/// The last commit may be long ago: that is no lag. A batch that is stuck is one.
+#[tokio::test]
+async fn status_tells_a_worker_that_is_idle_from_one_that_is_behind() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let worker = tracked.run().await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    tracked.wait_for_count(1).await;
+    let lag = || async {
+        let output =
+            tracked.worker(&["status", "--format", "json"]).run_to_end().await.assert_code(0);
+        let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        status["lag_seconds"].as_f64().unwrap()
+    };
+    eventually(STORED_WITHIN, "no lag", async || (lag().await == 0.0).then_some(())).await;
+    let locker = tracked.database.connect().await.unwrap();
+    locker.batch_execute("BEGIN; LOCK TABLE changes IN SHARE MODE").await.unwrap();
+    tracked.sql("INSERT INTO t VALUES (2)").await;
+    eventually(STORED_WITHIN, "a lag", async || (lag().await > 0.0).then_some(())).await;
+    locker.batch_execute("COMMIT").await.unwrap();
+    tracked.wait_for_count(2).await;
+    eventually(STORED_WITHIN, "no lag", async || (lag().await == 0.0).then_some(())).await;
+    stop(worker).await;
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::{Client, Error};
 
-use crate::setup::pattern::TablePattern;
+use crate::config::pattern::TablePattern;
 
 /// A table that could be tracked, or says why it cannot be. Partitions are part of their root.
 #[derive(Clone, Debug, PartialEq, Eq)]

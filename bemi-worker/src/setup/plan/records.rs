@@ -6,8 +6,8 @@ use postgres_protocol::escape::escape_literal;
 
 use super::{Plan, is_set_up};
 use crate::config::Config;
+use crate::config::pattern::TablePattern;
 use crate::setup::inspect::{Installation, Source};
-use crate::setup::pattern::TablePattern;
 use crate::setup::rules::Rules;
 use crate::setup::source_schema;
 

@@ -4,9 +4,9 @@ use bemi_core::changes_table::TABLE;
 
 use super::{Plan, belongs, is_set_up, names};
 use crate::config::Config;
+use crate::config::pattern::{Exclusion, TablePattern};
 use crate::setup::inspect::{Found, RecordKind, Table};
 use crate::setup::options::SetupOptions;
-use crate::setup::pattern::{Exclusion, TablePattern};
 use crate::setup::rules::Rules;
 
 pub(super) fn check(

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::config::ConfigError;
+use super::ConfigError;
 
 /// The schema of a table that is given without one.
 const DEFAULT_SCHEMA: &str = "public";
@@ -64,7 +64,12 @@ impl NamePattern {
         left.ends_with(last.as_str())
     }
 
-    /// As the worker reads it: `*` for the wildcards, everything else for itself. A star that a name
+    /// The pattern that [`Self::glob`] wrote.
+    pub(crate) fn of_glob(glob: &str) -> Self {
+        Self { literals: glob.split('*').map(str::to_owned).collect() }
+    }
+
+    /// As it is kept in the source: `*` for the wildcards, everything else for itself. A star that a name
     /// in quotes holds becomes a wildcard, which excludes more rather than less.
     pub(crate) fn glob(&self) -> String {
         self.literals.join("*")
