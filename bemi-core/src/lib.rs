@@ -1,6 +1,6 @@
 //! The values and contracts of bemi: automatic, context-aware change tracking for PostgreSQL.
 //!
-//! An application makes a [`Context`] ambient for a stretch of code, a [scope](scope). The adapters
+//! An application makes a [`Context`] ambient for a stretch of code, a [scope]. The adapters
 //! (`bemi-sqlx` and its siblings) emit it as a [`ContextMessage`] before each write, in the same
 //! transaction. `bemi-worker` reads message and rows back from the WAL and stores each row change
 //! as a [`Change`] in the table [`changes`](changes_table).

@@ -6,7 +6,7 @@
 //!        └────────── acknowledge ◀── stored ──────┘
 //! ```
 //!
-//! A [session](session) opens both ends and makes sure that they fit together; a [flow](flow) moves
+//! A session opens both ends and makes sure that they fit together; a flow moves
 //! changes until one of them ends. What is transient is tried again here, from the checkpoint.
 
 mod backoff;
