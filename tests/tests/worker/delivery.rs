@@ -197,6 +197,35 @@ async fn a_stopped_worker_leaves_the_slot_acknowledged() {
     assert!(acknowledged);
 }
 
+/// SIGTERM comes while transactions are being stored: what is stored is whole, and the next worker goes
+/// on behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_finishes_its_batch() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let writer = tracked.database.connect().await.unwrap();
+    let writing = tokio::spawn(async move {
+        for from in (0..20_000).step_by(20) {
+            writer
+                .batch_execute(&format!(
+                    "INSERT INTO t SELECT g FROM generate_series({from}, {from} + 19) g"
+                ))
+                .await
+                .unwrap();
+        }
+    });
+    for stored in [1, 2_000, 4_000] {
+        let worker = tracked.run().await;
+        tracked.wait_for_count(stored).await;
+        stop(worker).await;
+        super::truth::require_whole_transactions(&tracked).await;
+        let told: i64 = tracked.value("SELECT changes_stored FROM bemi.checkpoint").await;
+        assert_eq!(told, tracked.count().await);
+    }
+    writing.await.unwrap();
+    tracked.store().await;
+    assert_eq!(tracked.count().await, 20_000);
+}
+
 /// The last commit may be long ago: that is no lag. A batch that is stuck is one.
 #[tokio::test]
 async fn status_tells_a_worker_that_is_idle_from_one_that_is_behind() {
