@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Boundary, postgres_timestamp};
 use crate::decode::{DecodeError, Message, Relation};
-use crate::render::{ChangeWriter, RowChange, Table};
+use crate::render::{ChangeWriter, CopyRows, RowChange, Table};
 use crate::stitch::{OutOfOrder, Stitcher, Transaction};
 
 /// The prefix of the message that setup leaves when the rules of what is stored have changed.
@@ -154,6 +154,12 @@ impl BatchBuilder {
     /// Takes the batch out, to be stored.
     pub(crate) fn take_batch(&mut self) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
+        // After a full batch comes another one, most likely: it need not grow into its size again.
+        let bytes = batch.rows.len_bytes();
+        if bytes >= BATCH_BYTES_MAX / 2 {
+            let room = bytes.min(BATCH_BYTES_MAX) + BATCH_BYTES_MAX / 8;
+            self.batch.rows = CopyRows::with_capacity(room, batch.rows.len());
+        }
         self.continues = self.stitcher.is_open();
         if !self.continues {
             batch.boundary = Some(self.take_boundary());

@@ -105,10 +105,16 @@ pub fn main() -> ExitCode {
 fn start(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let finished = runtime.block_on(async {
+    // A task, because what `block_on` itself runs stays on the main thread: each event of the stream
+    // would have to wake it, which costs more than the event.
+    let task = runtime.spawn(async move {
         let finished = dispatch(command_line).await;
         connect::farewell().await;
         finished
+    });
+    let finished = runtime.block_on(task).unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(WorkerError::Interrupted),
     });
     // A lookup of a host name that hangs must not keep the process.
     runtime.shutdown_background();

@@ -60,6 +60,11 @@ impl CopyRows {
         written
     }
 
+    /// No rows, with room for as much as `bytes` and `rows`.
+    pub(crate) fn with_capacity(bytes: usize, rows: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(rows) }
+    }
+
     /// The size of the rows, in bytes.
     pub(crate) fn len_bytes(&self) -> usize {
         self.bytes.len()
