@@ -14,7 +14,7 @@ use crate::config::{Config, OnGap, RunOptions};
 use crate::connect::Fault;
 use crate::error::{Problems, WorkerError};
 use crate::render::ChangeWriter;
-use crate::sink::{Checkpoint, Sink};
+use crate::sink::{Checkpoint, Sink, prepare_session};
 use crate::source::{Catalog, Gap, SlotState, Stream, System, check_gap, create_slot, drop_slot};
 
 /// Opens everything and starts streaming.
@@ -28,8 +28,8 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
         .map_err(WorkerError::database("read the replication slot in the source"))?;
     check_slot(slot.as_ref(), config)?;
     let destination = config.destination.connect().await?;
+    prepare_session(&destination).await?;
     let checkpoint = read_checkpoint(&destination, config).await?;
-
     check_names(&checkpoint, config)?;
     let mut start = checkpoint.position;
     let mut stream = Stream::connect(config, start).await?;

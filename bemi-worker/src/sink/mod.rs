@@ -14,5 +14,5 @@ mod store;
 mod tables;
 
 pub(crate) use self::checkpoint::Checkpoint;
-pub(crate) use self::store::Sink;
+pub(crate) use self::store::{Sink, prepare_session};
 pub(crate) use self::tables::CREATE_STATEMENTS;

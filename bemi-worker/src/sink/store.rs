@@ -32,8 +32,28 @@ pub(crate) struct Sink {
     open: bool,
 }
 
+/// Sets what a session that stores must have, whatever database and role say.
+///
+/// # Errors
+///
+/// Those of the destination.
+pub(crate) async fn prepare_session(client: &Client) -> Result<(), WorkerError> {
+    // What is acknowledged must survive a crash of the destination.
+    client
+        .batch_execute(&format!(
+            "SET lock_timeout = '{LOCK_TIMEOUT}'; \
+             SET idle_in_transaction_session_timeout = 0; \
+             SET statement_timeout = 0; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off'"
+        ))
+        .await
+        .map_err(failed)
+}
+
 impl Sink {
-    /// Prepares to write to the table `changes` in `schema`.
+    /// Prepares to write to the table `changes` in `schema`, in a session that is
+    /// [prepared](prepare_session).
     ///
     /// # Errors
     ///
@@ -44,17 +64,6 @@ impl Sink {
         slot: String,
         epoch: Epoch,
     ) -> Result<Self, WorkerError> {
-        // An acknowledged change must survive a crash of the destination, whatever the role's default.
-        client
-            .batch_execute(&format!(
-                "SET lock_timeout = '{LOCK_TIMEOUT}'; \
-                 SET idle_in_transaction_session_timeout = 0; \
-                 SET statement_timeout = 0; \
-                 SELECT set_config('synchronous_commit', 'on', false) \
-                 WHERE current_setting('synchronous_commit') = 'off'"
-            ))
-            .await
-            .map_err(failed)?;
         let columns: Vec<_> = COPY_COLUMNS.iter().map(|name| escape_identifier(name)).collect();
         let copy = format!(
             "COPY {}.{} ({}) FROM STDIN (FORMAT binary)",

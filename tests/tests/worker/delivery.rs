@@ -74,6 +74,40 @@ async fn a_worker_whose_epoch_was_taken_stops_and_stores_nothing() {
     assert_eq!(tracked.count().await, 1, "its successor stores it");
 }
 
+/// The worker before it is in the middle of its last commit, which holds the checkpoint: its successor
+/// waits for that, and stores nothing that it stored.
+#[tokio::test]
+async fn a_worker_waits_for_the_last_commit_of_the_one_before_it() {
+    let tracked = Tracked::new(SCHEMA).await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    let before = tracked.database.connect().await.unwrap();
+    before
+        .batch_execute(
+            "BEGIN; UPDATE bemi.checkpoint SET position = (pg_current_wal_insert_lsn() - '0/0')::bigint",
+        )
+        .await
+        .unwrap();
+    let mut worker = tracked.worker(&["run"]).spawn();
+    eventually(STORED_WITHIN, "the worker to wait for the checkpoint", async || {
+        let waits: bool = tracked
+            .value(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                 AND application_name = 'bemi-worker' AND wait_event_type = 'Lock')",
+            )
+            .await;
+        waits.then_some(())
+    })
+    .await;
+    before.batch_execute("COMMIT").await.unwrap();
+    worker.wait_for_log("streaming").await;
+    tracked.sql("INSERT INTO t VALUES (2)").await;
+    tracked.wait_for_count(1).await;
+    let keys: Vec<_> =
+        tracked.changes().await.into_iter().map(|c| c.primary_key.unwrap()).collect();
+    assert_eq!(keys, ["2"]);
+    stop(worker).await;
+}
+
 /// A reader counts all the time while transactions of 100 rows are stored. What it sees is always
 /// a multiple of 100.
 #[tokio::test(flavor = "multi_thread")]
