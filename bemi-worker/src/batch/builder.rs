@@ -111,6 +111,11 @@ impl BatchBuilder {
         Ok(Next::Continue)
     }
 
+    /// The transaction that is being received.
+    pub(crate) fn transaction_id(&self) -> Option<TransactionId> {
+        self.stitcher.transaction().map(|transaction| transaction.id)
+    }
+
     /// Says what a table is, so that its changes can be rendered.
     pub(crate) fn describe(&mut self, oid: u32, table: Table) {
         self.tables.insert(oid, table);

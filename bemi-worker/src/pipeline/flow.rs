@@ -124,6 +124,11 @@ impl Flow {
             .builder
             .take(event)
             .map_err(|error| WorkerError::Stream { why: error.to_string() })?;
+        if let (Next::Describe(_) | Next::ReadRules, Some(id)) =
+            (&next, self.builder.transaction_id())
+        {
+            self.catalog.wait_until_visible(id).await?;
+        }
         match next {
             Next::Continue => {}
             Next::Describe(relation) => {

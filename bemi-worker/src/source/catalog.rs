@@ -3,8 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bemi_core::Lsn;
+use bemi_core::{Lsn, TransactionId};
 use tokio_postgres::{Client, Row};
 use tracing::warn;
 
@@ -12,6 +13,10 @@ use super::hidden::HiddenColumns;
 use crate::decode::{Relation, ReplicaIdentity};
 use crate::error::WorkerError;
 use crate::render::{CatalogFacts, Kind, OldRow, Table};
+
+/// How long to wait before looking again for a transaction.
+const VISIBLE_PAUSE_MIN: Duration = Duration::from_millis(1);
+const VISIBLE_PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Types nest in types, but not this deep.
 const TYPE_DEPTH_MAX: usize = 32;
@@ -36,6 +41,32 @@ impl Catalog {
     /// The connection.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Waits until what a transaction of the stream did to the catalog can be seen. The stream has a
+    /// commit as soon as it is in the WAL; others see it a moment later, and where it waits for a
+    /// synchronous standby, after as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] when the source fails.
+    pub(crate) async fn wait_until_visible(&self, id: TransactionId) -> Result<(), WorkerError> {
+        let mut pause = VISIBLE_PAUSE_MIN;
+        loop {
+            let row = self
+                .client
+                .query_one(IS_VISIBLE, &[&i64::from(id.0)])
+                .await
+                .map_err(WorkerError::database("look for a transaction in the source"))?;
+            let visible = row
+                .try_get(0)
+                .map_err(WorkerError::database("look for a transaction in the source"))?;
+            if visible {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause = VISIBLE_PAUSE_MAX.min(pause * 2);
+        }
     }
 
     /// Completes a table of the stream.
@@ -137,6 +168,14 @@ impl Catalog {
         Ok(oids.map(|oid| kind_of(oid, &types, 0)).collect())
     }
 }
+
+/// Whether the transaction with the 32-bit id $1 is over for everybody. Its epoch is that of the newest
+/// id, or the one before; an id that seems to be ahead of that one is newer still.
+const IS_VISIBLE: &str = "\
+SELECT age < 2147483648 AND pg_catalog.pg_visible_in_snapshot((newest - age)::text::xid8, snapshot)
+FROM (SELECT snapshot, newest, (newest - $1::bigint) & 4294967295 AS age
+      FROM (SELECT snapshot, pg_catalog.pg_snapshot_xmax(snapshot)::text::bigint AS newest
+            FROM pg_catalog.pg_current_snapshot() AS snapshot) s) s";
 
 /// The key's columns in index order: of the primary key, else of the replica identity's index. And
 /// the replica identities of a partitioned table's leaves; NULL for other tables.

@@ -83,6 +83,11 @@ impl Stitcher {
         Ok((transaction, self.changes))
     }
 
+    /// The transaction that has begun and not ended.
+    pub(crate) fn transaction(&self) -> Option<&Transaction> {
+        self.transaction.as_ref()
+    }
+
     /// Whether a transaction has begun and not ended.
     pub(crate) fn is_open(&self) -> bool {
         self.transaction.is_some()

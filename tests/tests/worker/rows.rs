@@ -1,9 +1,9 @@
 //! What is stored of each kind of change.
 
-use bemi_tests::shared_cluster;
+use bemi_tests::{Cluster, ClusterOptions, shared_cluster};
 use serde_json::json;
 
-use super::tracked::Tracked;
+use super::tracked::{STORED_WITHIN, Tracked};
 
 #[tokio::test]
 async fn inserts_updates_and_deletes_have_the_row_before_and_after() {
@@ -192,4 +192,42 @@ async fn columns_that_come_and_go_are_as_they_were_at_the_time() {
             json!({"id": 4, "b": 7}),
         ]
     );
+}
+
+/// A commit is in the WAL before anybody else sees it: a synchronous standby that is slow makes the
+/// time between long. The worker has the change of a table then that its catalog does not show yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_whose_commit_is_not_visible_yet_has_its_key() {
+    let options = ClusterOptions::new()
+        .set("synchronous_standby_names", "nobody")
+        // Nobody but the session below waits for it.
+        .set("synchronous_commit", "local");
+    let cluster = Cluster::start(&options).unwrap();
+    let tracked = Tracked::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let worker = tracked.run().await;
+    let waiting = tracked.database.connect().await.unwrap();
+    let committing = tokio::spawn(async move {
+        let sql = "SET synchronous_commit = on; \
+                   BEGIN; CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1); COMMIT";
+        waiting.batch_execute(sql).await
+    });
+    let pid = bemi_tests::eventually(STORED_WITHIN, "the commit to wait and be sent", async || {
+        tracked
+            .client
+            .query_opt(
+                "SELECT a.pid FROM pg_stat_activity a, pg_stat_replication r \
+                 WHERE a.wait_event = 'SyncRep' AND r.sent_lsn >= pg_current_wal_flush_lsn()",
+                &[],
+            )
+            .await
+            .unwrap()
+            .map(|row| row.get::<_, i32>(0))
+    })
+    .await;
+    // It ends the waiting, and says that the transaction is committed here.
+    tracked.client.execute("SELECT pg_cancel_backend($1)", &[&pid]).await.unwrap();
+    committing.await.unwrap().unwrap();
+    tracked.wait_for_count(1).await;
+    assert_eq!(tracked.changes().await[0].what(), ("CREATE", "1"));
+    super::tracked::stop(worker).await;
 }
