@@ -1,8 +1,8 @@
 //! Servers that go away and come back.
 
-use bemi_tests::{Cluster, ClusterOptions, StopMode};
+use bemi_tests::{Cluster, ClusterOptions, RunningWorker, StopMode, TestDatabase, eventually};
 
-use super::tracked::{Tracked, stop};
+use super::tracked::{STORED_WITHIN, Tracked, stop};
 use super::truth;
 
 const SCHEMA: &str = "SET timezone = 'UTC'; CREATE TABLE t (id bigint PRIMARY KEY, a text)";
@@ -39,24 +39,14 @@ async fn it_does_not_keep_the_source_from_shutting_down() {
     let source = Cluster::start(&ClusterOptions::new()).unwrap();
     let destination = Cluster::start(&ClusterOptions::new()).unwrap();
     let tracked = Tracked::untracked(&source, SCHEMA).await;
-    let changes = bemi_tests::TestDatabase::create(&destination).await.unwrap();
-    let with_destination = |arguments: &[&str]| {
-        tracked.worker(arguments).env("DESTINATION_DATABASE_URL", changes.url())
-    };
-    with_destination(&["setup", "--all-tables"]).run_to_end().await.assert_code(0);
-    let mut worker = with_destination(&["run"]).spawn();
-    worker.wait_for_log("streaming").await;
-    tracked.sql("INSERT INTO t VALUES (1); CREATE TEMP TABLE untracked (a int)").await;
+    let changes = TestDatabase::create(&destination).await.unwrap();
+    let worker = run_into(&changes, &tracked).await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
     // Ends only when the worker has answered; the harness fails if the server does not stop.
     source.restart(StopMode::Fast).unwrap();
     let client = tracked.database.connect().await.unwrap();
     client.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
-    let destination_client = changes.connect().await.unwrap();
-    bemi_tests::eventually(super::tracked::STORED_WITHIN, "both changes", async || {
-        let row = destination_client.query_one("SELECT count(*) FROM changes", &[]).await.unwrap();
-        (row.get::<_, i64>(0) == 2).then_some(())
-    })
-    .await;
+    wait_for_count_in(&changes, 2).await;
     stop(worker).await;
 }
 
@@ -64,26 +54,39 @@ async fn it_does_not_keep_the_source_from_shutting_down() {
 async fn a_destination_that_restarts_gets_what_it_missed() {
     let destination = Cluster::start(&ClusterOptions::new()).unwrap();
     let tracked = Tracked::untracked(bemi_tests::shared_cluster(), SCHEMA).await;
-    let changes = bemi_tests::TestDatabase::create(&destination).await.unwrap();
-    let with_destination = |arguments: &[&str]| {
+    let changes = TestDatabase::create(&destination).await.unwrap();
+    let worker = run_into(&changes, &tracked).await;
+    for (count, mode) in [(1, StopMode::Fast), (2, StopMode::Immediate)] {
+        destination.stop(mode).unwrap();
+        tracked.sql(&format!("INSERT INTO t VALUES ({count})")).await;
+        eventually(STORED_WITHIN, "the worker to notice", async || {
+            (worker.stderr().matches("interrupted").count() >= count).then_some(())
+        })
+        .await;
+        destination.start_again().unwrap();
+        wait_for_count_in(&changes, i64::try_from(count).unwrap()).await;
+    }
+    stop(worker).await;
+}
+
+/// A worker that streams from `tracked` and stores elsewhere.
+async fn run_into(changes: &TestDatabase, tracked: &Tracked) -> RunningWorker {
+    let command = |arguments: &[&str]| {
         tracked.worker(arguments).env("DESTINATION_DATABASE_URL", changes.url())
     };
-    with_destination(&["setup", "--all-tables"]).run_to_end().await.assert_code(0);
-    let mut worker = with_destination(&["run"]).spawn();
+    command(&["setup", "--all-tables"]).run_to_end().await.assert_code(0);
+    let mut worker = command(&["run"]).spawn();
     worker.wait_for_log("streaming").await;
-    for (id, mode) in [(1, StopMode::Fast), (2, StopMode::Immediate)] {
-        destination.stop(mode).unwrap();
-        tracked.sql(&format!("INSERT INTO t VALUES ({id})")).await;
-        worker.wait_for_log("interrupted").await;
-        destination.start_again().unwrap();
-    }
+    worker
+}
+
+async fn wait_for_count_in(changes: &TestDatabase, count: i64) {
     let client = changes.connect().await.unwrap();
-    bemi_tests::eventually(super::tracked::STORED_WITHIN, "both changes", async || {
+    eventually(STORED_WITHIN, &format!("{count} changes"), async || {
         let row = client.query_one("SELECT count(*) FROM changes", &[]).await.unwrap();
-        (row.get::<_, i64>(0) == 2).then_some(())
+        (row.get::<_, i64>(0) == count).then_some(())
     })
     .await;
-    stop(worker).await;
 }
 
 /// While `changes` is locked for longer than the source waits for a sign of life, the worker gives one,
@@ -97,22 +100,18 @@ async fn the_source_hears_of_a_worker_whose_sink_is_stuck() {
     locker.batch_execute("BEGIN; LOCK TABLE changes").await.unwrap();
     tracked.sql("INSERT INTO t VALUES (1)").await;
     let inserted: i64 = tracked.value("SELECT (pg_current_wal_lsn() - '0/0')::bigint").await;
-    bemi_tests::eventually(
-        super::tracked::STORED_WITHIN,
-        "three times the timeout to pass",
-        async || {
-            let heard: bool = locker
-                .query_one(
-                    "SELECT coalesce(bool_or(reply_time > now() + interval '9 s'), false) \
+    eventually(STORED_WITHIN, "three times the timeout to pass", async || {
+        let heard: bool = locker
+            .query_one(
+                "SELECT coalesce(bool_or(reply_time > now() + interval '9 s'), false) \
                  FROM pg_stat_replication",
-                    &[],
-                )
-                .await
-                .unwrap()
-                .get(0);
-            heard.then_some(())
-        },
-    )
+                &[],
+            )
+            .await
+            .unwrap()
+            .get(0);
+        heard.then_some(())
+    })
     .await;
     let confirmed: i64 = tracked
         .value("SELECT (confirmed_flush_lsn - '0/0')::bigint FROM pg_replication_slots")

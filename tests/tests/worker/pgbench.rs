@@ -16,7 +16,7 @@ const TABLES: [&str; 4] =
 /// How often the worker is killed.
 const KILLS: usize = 5;
 
-/// How many times a branch has an account, as pgbench has it.
+/// How many accounts a branch has, as pgbench has it.
 const ACCOUNTS_OF_BRANCH: u32 = 100_000;
 
 const BRANCHES: u32 = 5;
