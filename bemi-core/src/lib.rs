@@ -25,18 +25,22 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod adapter;
 mod change;
 mod change_id;
 pub mod changes_table;
 mod context;
+mod declared;
 mod message;
 mod position;
 pub mod scope;
+mod settings;
 pub mod statement;
 
 pub use change::{Change, Operation, UnknownOperation};
 pub use change_id::{ChangeId, Origin};
 pub use context::{Context, ContextError};
+pub use declared::{Write, write, write_sync};
 pub use message::{
     ContextMessage, HEARTBEAT_PREFIX, MESSAGE_PREFIX, MessageOptions, Redaction,
     SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SqlCapture,
@@ -46,6 +50,7 @@ pub use scope::{
     ContextFutureExt, Scope, add_context, current_context, spawn, spawn_blocking, with_context,
     with_context_sync,
 };
+pub use settings::{MissingContext, MissingContextError, Settings};
 
 /// The code of the README, compiled.
 #[cfg(doctest)]

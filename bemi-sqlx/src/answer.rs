@@ -5,7 +5,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::postgres::{PgQueryResult, PgRow};
 use sqlx::{Either, Error, Row};
 
-use crate::plan::EMITTED_COLUMN;
+use bemi_core::adapter::EMITTED_COLUMN;
 
 /// One item of an answer: the result of a statement, or a row.
 pub(crate) type Item = Either<PgQueryResult, PgRow>;

@@ -1,9 +1,10 @@
 //! A query, taken apart so that its text can be read before it runs, and put together again.
 
-use bemi_core::{Context, Scope};
+use bemi_core::adapter::Protocol;
+use bemi_core::{Context, MissingContextError, Scope};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgStatement};
-use sqlx::{Error, Execute, Postgres, SqlStr};
+use sqlx::{Arguments, AssertSqlSafe, Error, Execute, Postgres, SqlSafeStr, SqlStr};
 
 /// A query that has not run yet: text, arguments and how to prepare it, as sqlx had them.
 pub(crate) struct Call {
@@ -34,15 +35,35 @@ impl Call {
         self.sql.as_str()
     }
 
-    /// Whether it goes by the simple query protocol, where a text may hold several statements.
-    pub(crate) fn is_simple(&self) -> bool {
-        self.arguments.is_none()
+    /// How it goes to the server.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match &self.arguments {
+            None => Protocol::Simple,
+            Some(_) if self.statement.is_some() => Protocol::Extended { parameters: None },
+            Some(arguments) => Protocol::Extended { parameters: Some(arguments.len()) },
+        }
+    }
+
+    /// The same query with another text, which takes `message` as its last argument.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] when the message is not to be encoded as text.
+    pub(crate) fn inlined(mut self, sql: String, message: &str) -> Result<Self, Error> {
+        self.sql = AssertSqlSafe(sql).into_sql_str();
+        self.arguments.get_or_insert_default().add(message).map_err(Error::Encode)?;
+        Ok(self)
     }
 
     /// The context to run it under: that of the scope it is polled in, else of the one it was made in.
     pub(crate) fn context(&self) -> Option<Context> {
         context_of(self.scope.as_ref())
     }
+}
+
+/// As sqlx has the errors of those beneath it; the [`MissingContextError`] is its source.
+pub(crate) fn missing(error: MissingContextError) -> Error {
+    Error::Configuration(error.into())
 }
 
 /// The context of the scope that is current here, else of `made_in`.

@@ -4,25 +4,22 @@
 //! transaction is read only.
 
 use bemi_core::ContextMessage;
+use bemi_core::adapter::{Plan, Step, emission, plan};
 use sqlx::{AssertSqlSafe, Error, Execute, Executor, Postgres};
 
 use crate::BemiConnection;
 use crate::answer::{Answer, Keep};
-use crate::call::Call;
+use crate::call::{Call, missing};
 use crate::connection::Unsettled;
-use crate::plan::{Plan, emission, plan};
-use crate::session::Step;
 
 /// The server could not read the text, so none of its statements has run.
 const SYNTAX_ERROR: &str = "42601";
 
 impl BemiConnection {
     /// How `call` is to run on this connection as it is now.
-    pub(crate) fn plan(&self, call: &Call) -> Plan {
-        let context = call.context();
-        plan(&self.session, &self.settings, call.sql(), call.is_simple(), |sql| {
-            self.settings.message(context.as_ref(), sql)
-        })
+    pub(crate) fn plan(&self, call: &Call) -> Result<Plan, Error> {
+        plan(&self.session, &self.settings, call.sql(), call.protocol(), || call.context())
+            .map_err(missing)
     }
 
     /// Runs `call` to its end.
@@ -41,6 +38,17 @@ impl BemiConnection {
                 Ok(()) => Answer::read(self.raw().fetch_many(call), keep).await,
                 Err(error) => error.into(),
             },
+            Plan::Inlined { sql, message } => {
+                self.session.forget_message();
+                let answer = match call.inlined(sql, message.as_str()) {
+                    Ok(call) => Answer::read(self.raw().fetch_many(call), keep).await,
+                    Err(error) => error.into(),
+                };
+                if answer.error.is_none() {
+                    self.session.emitted(message);
+                }
+                answer
+            }
             Plan::Rewritten { sql, steps } => {
                 self.carry_out_steps(AssertSqlSafe(sql), &steps, keep).await
             }

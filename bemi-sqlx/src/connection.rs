@@ -8,14 +8,13 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
+use bemi_core::Settings;
+use bemi_core::adapter::Session;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Executor, PgConnection, Postgres, SqlSafeStr};
 
 use crate::BemiTransaction;
-use crate::session::Session;
-use crate::settings::Settings;
 use crate::transaction::{Held, savepoint_name};
 
 /// How many errors of statements that were cancelled may come before the answer to a ROLLBACK.
@@ -31,7 +30,7 @@ const STALE_ERRORS_MAX: usize = 8;
 pub struct BemiConnection {
     /// None only while it is being dropped, or taken out by a method that consumes the connection.
     raw: Option<PoolConnection<Postgres>>,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Settings,
     pub(crate) session: Session,
     pub(crate) unsettled: Unsettled,
     /// How many [`BemiTransaction`]s are open, one inside the other.
@@ -55,7 +54,7 @@ pub(crate) enum Unsettled {
 }
 
 impl BemiConnection {
-    pub(crate) fn new(raw: PoolConnection<Postgres>, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(raw: PoolConnection<Postgres>, settings: Settings) -> Self {
         Self {
             raw: Some(raw),
             settings,
@@ -228,7 +227,7 @@ impl Drop for BemiConnection {
             raw.close_on_drop();
             return;
         };
-        let mut connection = Self::new(raw, Arc::clone(&self.settings));
+        let mut connection = Self::new(raw, self.settings.clone());
         connection.unsettled = Unsettled::Rollback;
         connection.last_call = true;
         runtime.spawn(async move {

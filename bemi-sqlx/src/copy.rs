@@ -9,7 +9,6 @@
 use std::fmt;
 use std::ops::Deref;
 
-use bemi_core::statement::Statement;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, Fuse, FusedFuture, select};
@@ -17,7 +16,7 @@ use sqlx::{Error, PgConnection};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::context_of;
+use crate::call::{context_of, missing};
 use crate::connection::Unsettled;
 use crate::transaction::Held;
 use crate::{BemiConnection, BemiPool};
@@ -212,16 +211,21 @@ async fn drive(
     inputs: mpsc::Receiver<Input>,
 ) -> Result<u64, Error> {
     connection.settle().await?;
-    let message = connection.settings.message(context_of(None).as_ref(), &statement);
-    let writes = Statement::classify_with(&statement, &connection.settings.functions).writes();
-    let emit = writes && connection.session.needs(&message);
-    let wrapped = emit && !connection.session.is_open();
-    if wrapped {
-        if let Err(error) = connection.begin_wrapped(&message).await {
-            return connection.end_wrapped(Err(error)).await.map(|()| 0);
+    let message = match connection.settings.classify(&statement).writes() {
+        true => Some(connection.settings.message(context_of(None).as_ref(), &statement)),
+        false => None,
+    };
+    let message = message.transpose().map_err(missing)?;
+    let message = message.filter(|message| connection.session.needs(message));
+    let wrapped = message.is_some() && !connection.session.is_open();
+    match message {
+        Some(message) if wrapped => {
+            if let Err(error) = connection.begin_wrapped(&message).await {
+                return connection.end_wrapped(Err(error)).await.map(|()| 0);
+            }
         }
-    } else if emit {
-        connection.emit(message).await?;
+        Some(message) => connection.emit(message).await?,
+        None => {}
     }
 
     // From here on the server waits for data, and nothing else can be said to it.

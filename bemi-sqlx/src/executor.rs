@@ -3,6 +3,7 @@
 //! What needs no message goes straight to sqlx. The answer to what does is read to its end before the caller sees any of
 //! it: a stream that is dropped after its first row then leaves the same behind as with sqlx, where the statement has run.
 
+use bemi_core::adapter::Plan;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::TryFutureExt;
@@ -11,7 +12,6 @@ use sqlx::{Describe, Error, Execute, Executor, Postgres, SqlStr};
 
 use crate::answer::{Answer, Item, Keep};
 use crate::call::Call;
-use crate::plan::Plan;
 use crate::{BemiConnection, BemiPool};
 
 impl<'c> Executor<'c> for &'c mut BemiConnection {
@@ -95,7 +95,7 @@ impl BemiConnection {
     async fn next(&mut self, call: Result<Call, Error>) -> Result<(Call, Plan), Error> {
         let call = call?;
         self.settle().await?;
-        let plan = self.plan(&call);
+        let plan = self.plan(&call)?;
         Ok((call, plan))
     }
 }
@@ -112,7 +112,7 @@ impl<'p> Executor<'p> for &'_ BemiPool {
         let pool = self.clone();
         Box::pin(async move {
             let call = call?;
-            match pool.plan(&call) {
+            match pool.plan(&call)? {
                 Plan::AsIs => pool.untracked().execute(call).await,
                 plan => pool.carry_out(plan, call, Keep::Results).await?.into_result(),
             }
@@ -129,7 +129,7 @@ impl<'p> Executor<'p> for &'_ BemiPool {
         Box::pin(
             async move {
                 let call = call?;
-                Ok(match pool.plan(&call) {
+                Ok(match pool.plan(&call)? {
                     Plan::AsIs => pool.untracked().fetch_many(call),
                     plan => pool.carry_out(plan, call, Keep::All).await?.into_stream(),
                 })
@@ -147,7 +147,7 @@ impl<'p> Executor<'p> for &'_ BemiPool {
         let pool = self.clone();
         Box::pin(async move {
             let call = call?;
-            match pool.plan(&call) {
+            match pool.plan(&call)? {
                 Plan::AsIs => pool.untracked().fetch_optional(call).await,
                 plan => pool.carry_out(plan, call, Keep::FirstRow).await?.into_first_row(),
             }

@@ -17,12 +17,12 @@
 //! ```
 //!
 //! ```text
-//!  executor ─▶ call (a query taken apart) ─▶ plan ─▶ carry_out ─▶ sqlx
-//!                                             ▲          │
-//!                                 session (transaction, savepoints, governing message)
+//!  executor ─▶ call (a query taken apart) ─▶ bemi_core::adapter::plan ─▶ carry_out ─▶ sqlx
+//!                                             ▲                             │
+//!                                  Session (transaction, savepoints, governing message)
 //! ```
 //!
-//! `plan` and `session` are pure; `carry_out`, `connection`, `transaction` and `copy` talk to the server.
+//! What to do is decided in `bemi_core::adapter`, alike for all libraries; `carry_out`, `connection`, `transaction` and `copy` do it.
 //!
 //! Invariants: a write inside a scope and its message are in one transaction, the message first. Reads, and writes outside any
 //! scope, run as if this crate were not there. A cancelled call leaves no transaction open.
@@ -33,16 +33,14 @@ mod carry_out;
 mod connection;
 mod copy;
 mod executor;
-mod plan;
 mod pool;
-mod session;
-mod settings;
 mod transaction;
 
 pub use bemi_core::statement::NotAFunctionName;
 pub use bemi_core::{
-    Context, ContextError, ContextFutureExt, Redaction, Scope, add_context, current_context, spawn,
-    spawn_blocking, with_context, with_context_sync,
+    Context, ContextError, ContextFutureExt, MissingContext, MissingContextError, Redaction, Scope,
+    Settings, add_context, current_context, spawn, spawn_blocking, with_context, with_context_sync,
+    write, write_sync,
 };
 
 pub use self::connection::{BemiConnection, BemiPoolConnection};

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use bemi_core::statement::{NotAFunctionName, WriteFunctions};
-use bemi_core::{MessageOptions, Redaction, SqlCapture};
+use bemi_core::Settings;
+use bemi_core::adapter::{Plan, Session, plan};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Error, PgPool, SqlSafeStr};
 
-use crate::call::Call;
-use crate::plan::{Plan, plan};
-use crate::session::Session;
-use crate::settings::Settings;
+use crate::call::{Call, missing};
 use crate::transaction::Held;
 use crate::{BemiConnection, BemiPoolConnection, BemiTransaction};
 
@@ -37,7 +34,7 @@ use crate::{BemiConnection, BemiPoolConnection, BemiTransaction};
 #[derive(Clone, Debug)]
 pub struct BemiPool {
     untracked: PgPool,
-    settings: Arc<Settings>,
+    settings: Settings,
 }
 
 impl From<PgPool> for BemiPool {
@@ -53,7 +50,22 @@ impl BemiPool {
     /// context.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { untracked: pool, settings: Arc::default() }
+        Self { untracked: pool, settings: Settings::default() }
+    }
+
+    /// The same pool with other settings than the default ones.
+    ///
+    /// ```no_run
+    /// # fn example(pool: sqlx::PgPool) {
+    /// use bemi_sqlx::{BemiPool, Settings};
+    ///
+    /// let pool = BemiPool::new(pool).with_settings(Settings::new().without_sql());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
     }
 
     /// Opens a pool with sqlx's defaults.
@@ -81,65 +93,6 @@ impl BemiPool {
     /// When the URL is none.
     pub fn connect_lazy(url: &str) -> Result<Self, Error> {
         PgPool::connect_lazy(url).map(Self::new)
-    }
-
-    /// Leaves the statement's text out of the context. A transaction then has one message as long as the context does not
-    /// change, instead of one for each different statement.
-    #[must_use]
-    pub fn without_sql(self) -> Self {
-        self.with_messages(|messages| messages.sql(SqlCapture::Off))
-    }
-
-    /// Puts the statement's text into the context as it was sent, with its literals. Values that are bound are never in it, but
-    /// literals may hold personal data and secrets.
-    #[must_use]
-    pub fn raw_sql_with_literals(self) -> Self {
-        self.with_messages(|messages| messages.sql(SqlCapture::Raw))
-    }
-
-    /// Limits the encoded context to that many bytes, 256 to 1,000,000. The default is 64 KiB. Of a larger context the largest
-    /// values are left out, and what was left out is said.
-    #[must_use]
-    pub fn size_limit_bytes(self, bytes: usize) -> Self {
-        self.with_messages(|messages| messages.size_limit_bytes(bytes))
-    }
-
-    /// Redacts the values of other keys than the default ones.
-    ///
-    /// ```no_run
-    /// # fn example(pool: sqlx::PgPool) {
-    /// use bemi_sqlx::{BemiPool, Redaction};
-    ///
-    /// let pool = BemiPool::new(pool).redaction(Redaction::default().also("iban"));
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn redaction(self, redaction: Redaction) -> Self {
-        self.with_messages(|messages| messages.redaction(redaction))
-    }
-
-    /// Names the functions that write, so that a `SELECT` that calls one of them counts as a write. A later list replaces an earlier
-    /// one.
-    ///
-    /// ```no_run
-    /// # fn example(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
-    /// use bemi_sqlx::BemiPool;
-    ///
-    /// let pool = BemiPool::new(pool).write_functions(["transfer", "billing.close_month"])?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When one of the names is neither `name` nor `schema.name`.
-    pub fn write_functions<I>(mut self, names: I) -> Result<Self, NotAFunctionName>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        Arc::make_mut(&mut self.settings).functions = WriteFunctions::new(names)?;
-        Ok(self)
     }
 
     /// Takes a connection, to be given back by dropping it.
@@ -261,25 +214,17 @@ impl BemiPool {
     }
 
     /// How `call` is to run on a connection that comes from the pool.
-    pub(crate) fn plan(&self, call: &Call) -> Plan {
-        let context = call.context();
-        plan(&Session::default(), &self.settings, call.sql(), call.is_simple(), |sql| {
-            self.settings.message(context.as_ref(), sql)
-        })
+    pub(crate) fn plan(&self, call: &Call) -> Result<Plan, Error> {
+        plan(&Session::default(), &self.settings, call.sql(), call.protocol(), || call.context())
+            .map_err(missing)
     }
 
     pub(crate) async fn connection(&self) -> Result<BemiConnection, Error> {
-        Ok(BemiConnection::new(self.untracked.acquire().await?, Arc::clone(&self.settings)))
+        Ok(BemiConnection::new(self.untracked.acquire().await?, self.settings.clone()))
     }
 
     fn idle_connection(&self) -> Option<BemiConnection> {
         let raw = self.untracked.try_acquire()?;
-        Some(BemiConnection::new(raw, Arc::clone(&self.settings)))
-    }
-
-    fn with_messages(mut self, change: impl FnOnce(MessageOptions) -> MessageOptions) -> Self {
-        let settings = Arc::make_mut(&mut self.settings);
-        settings.messages = change(std::mem::take(&mut settings.messages));
-        self
+        Some(BemiConnection::new(raw, self.settings.clone()))
     }
 }

@@ -6,12 +6,12 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use bemi_core::adapter::Rewriting;
 use sqlx::{Error, SqlStr};
 
 use crate::BemiConnection;
-use crate::call::context_of;
+use crate::call::{context_of, missing};
 use crate::connection::Unsettled;
-use crate::plan::Rewriting;
 
 /// An open transaction or savepoint: the counterpart of sqlx's [`Transaction`](sqlx::Transaction).
 ///
@@ -74,10 +74,13 @@ impl<'c> BemiTransaction<'c> {
             return Err(Error::InvalidSavePointStatement);
         }
         let context = context_of(None);
-        let text =
-            Rewriting::of(&connection.session, &connection.settings, statement.as_str(), |sql| {
-                connection.settings.message(context.as_ref(), sql)
-            });
+        let text = Rewriting::of(
+            &connection.session,
+            &connection.settings,
+            statement.as_str(),
+            context.as_ref(),
+        )
+        .map_err(missing)?;
         if !text.after.is_open() {
             return Err(Error::BeginFailed);
         }

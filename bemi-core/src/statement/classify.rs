@@ -31,6 +31,13 @@ pub(super) fn classify<'sql>(tokens: &mut Tokens<'sql, '_>) -> Option<Statement<
     })
 }
 
+/// Whether the next statement is a query.
+pub(super) fn is_query(tokens: &mut Tokens<'_, '_>) -> bool {
+    let Some(first) = tokens.next() else { return false };
+    let head = behind_parentheses(tokens, first);
+    matches!(tokens.keyword(head).as_bytes(), b"select" | b"values" | b"table" | b"with")
+}
+
 /// The verdict on what the server plans, which is also what `EXPLAIN` and `COPY (…)` take. None for
 /// everything else.
 fn planned<'sql>(tokens: &mut Tokens<'sql, '_>, head: Token) -> Option<Statement<'sql>> {

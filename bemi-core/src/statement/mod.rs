@@ -18,6 +18,7 @@
 
 mod classify;
 mod functions;
+mod inline;
 mod lexer;
 mod name;
 mod redact;
@@ -29,6 +30,7 @@ use std::ops::Range;
 use self::tokens::Tokens;
 
 pub use self::functions::{NotAFunctionName, WriteFunctions};
+pub use self::inline::with_message;
 pub use self::name::Name;
 pub use self::redact::{REDACTED_BYTES_MAX, redact_literals};
 pub use self::transaction::TransactionControl;
@@ -145,6 +147,11 @@ pub fn statements_with<'sql>(
             }
         }
     })
+}
+
+/// Whether a single statement is a query: what may call a function that writes.
+pub(crate) fn is_query(sql: &str) -> bool {
+    classify::is_query(&mut Tokens::new(sql, WriteFunctions::NONE))
 }
 
 /// Whether there is a semicolon, be it in a string, that is not at the end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bemi_sqlx::{BemiPool, Context};
+use bemi_sqlx::{BemiPool, Context, Settings};
 use bemi_tests::{TestDatabase, shared_cluster};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -55,7 +55,13 @@ impl App {
         };
         let pool = options().connect(&database.url()).await.unwrap();
         let plain = options().connect_lazy(&database.url()).unwrap();
-        Self { pool: BemiPool::new(pool).without_sql(), plain, client, database, slot }
+        Self {
+            pool: BemiPool::new(pool).with_settings(Settings::new().without_sql()),
+            plain,
+            client,
+            database,
+            slot,
+        }
     }
 
     /// Ours with the statement's text, over the same connections.
@@ -104,7 +110,7 @@ impl App {
             .await;
         let pool =
             PgPoolOptions::new().max_connections(1).connect(&self.database.url()).await.unwrap();
-        BemiPool::new(pool).without_sql()
+        BemiPool::new(pool).with_settings(Settings::new().without_sql())
     }
 
     /// The statements that the server has logged of this database, in order, emissions as `<emit>`.

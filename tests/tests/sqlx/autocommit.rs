@@ -1,6 +1,6 @@
 //! Writes without a transaction of the caller's own.
 
-use bemi_sqlx::{ContextFutureExt, add_context, with_context};
+use bemi_sqlx::{ContextFutureExt, Settings, add_context, with_context};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use sqlx::{Either, Executor, Row};
@@ -127,7 +127,8 @@ async fn a_select_that_calls_a_registered_function_is_a_write() {
     let app = App::new().await;
     app.run("CREATE FUNCTION add_todo(id int) RETURNS int LANGUAGE sql AS 'INSERT INTO todo VALUES ($1, ''f'') RETURNING id'")
         .await;
-    let pool = app.pool.clone().write_functions(["add_todo"]).unwrap();
+    let pool =
+        app.pool.clone().with_settings(Settings::new().write_functions(["add_todo"]).unwrap());
     let added: i32 = sqlx::query_scalar("SELECT add_todo($1)")
         .bind(1)
         .fetch_one(&pool)
@@ -150,7 +151,7 @@ async fn the_statements_text_goes_along_without_its_literals() {
     let pool = app.with_sql();
     with_context(user(1), async {
         sqlx::query("INSERT INTO todo VALUES (1, $1)").bind("secret").execute(&pool).await.unwrap();
-        let raw = pool.clone().raw_sql_with_literals();
+        let raw = pool.clone().with_settings(Settings::new().raw_sql_with_literals());
         sqlx::query("UPDATE todo SET task = 'it''s'").execute(&raw).await.unwrap();
     })
     .await;

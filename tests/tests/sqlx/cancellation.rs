@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bemi_sqlx::{BemiPool, with_context};
+use bemi_sqlx::{BemiPool, Settings, with_context};
 use bemi_tests::eventually;
 use futures_util::TryStreamExt;
 use sqlx::Executor;
@@ -58,7 +58,7 @@ async fn relayed(app: &App) -> BemiPool {
     });
     let options = PgPoolOptions::new().max_connections(1);
     let pool = options.connect_with(server.as_ref().clone().port(port)).await.unwrap();
-    BemiPool::new(pool).without_sql()
+    BemiPool::new(pool).with_settings(Settings::new().without_sql())
 }
 
 /// Drops `operation` at each of its await points in turn, on a pool of one connection. After each, the pool must work, no

@@ -1,6 +1,6 @@
 //! Failed writes: the error is that of plain sqlx, and nothing is left behind.
 
-use bemi_sqlx::{BemiPool, with_context};
+use bemi_sqlx::{BemiPool, Settings, with_context};
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Error, Executor, PgPool, Postgres};
 
@@ -195,7 +195,8 @@ async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     ))
     .await;
     let options = app.pool.connect_options().as_ref().clone().username(&role);
-    let pool = BemiPool::connect_with(options).await.unwrap().without_sql();
+    let pool =
+        BemiPool::connect_with(options).await.unwrap().with_settings(Settings::new().without_sql());
     with_context(user(1), async {
         for simple in [true, false] {
             let refused = error_of(&pool, "INSERT INTO todo VALUES (1, 'x')", simple).await;

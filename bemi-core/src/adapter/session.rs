@@ -1,17 +1,31 @@
 //! What is known of a connection's transaction, and of the message that governs the next write in it.
 //!
-//! Pure: it is told what ran, it sends nothing. It learns of transactions from the text of statements, because sqlx counts
-//! only those that it began itself.
+//! Pure: it is told what ran, it sends nothing. It learns of transactions from the text of statements, because libraries count
+//! only those that they began themselves.
 //!
 //! Invariant: when the governing message is known, it is the last one that the server has in this transaction. When in
 //! doubt it is unknown, so that the next write emits again, which is harmless.
 
-use bemi_core::ContextMessage;
-use bemi_core::statement::TransactionControl;
+use crate::ContextMessage;
+use crate::statement::TransactionControl;
 
-/// The transaction of one connection.
+/// The transaction of one connection: whether one is open, its savepoints, and the message that governs the next write in it.
+///
+/// ```
+/// use bemi_core::adapter::Session;
+/// use bemi_core::{Context, MessageOptions};
+///
+/// let message = MessageOptions::new().encode(&Context::new().with("user_id", 1), None);
+/// let mut session = Session::default();
+/// session.begin();
+/// session.savepoint("a");
+/// session.emitted(message.clone());
+/// assert!(!session.needs(&message));
+/// session.rollback_to("a");
+/// assert!(session.needs(&message));
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Session {
+pub struct Session {
     open: Option<Open>,
 }
 
@@ -34,22 +48,31 @@ struct Savepoint {
 
 /// One statement of a text, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+#[non_exhaustive]
+pub enum Step {
     /// A message of ours.
     Emit(ContextMessage),
+    /// A transaction begins.
     Begin,
+    /// A transaction ends.
     End {
         /// Another transaction is open at once.
         chain: bool,
     },
+    /// A savepoint of this name.
     Savepoint(String),
+    /// Back to the newest savepoint of this name, which stays.
     RollbackTo(String),
+    /// The newest savepoint of this name is forgotten.
     Release(String),
+    /// Anything else.
     Other,
 }
 
 impl Step {
-    pub(crate) fn of(control: TransactionControl<'_>) -> Self {
+    /// What the session has to know of a statement that begins, divides or ends a transaction.
+    #[must_use]
+    pub fn of(control: TransactionControl<'_>) -> Self {
         match control {
             TransactionControl::Begin { .. } => Self::Begin,
             TransactionControl::Commit { chain } | TransactionControl::Rollback { chain } => {
@@ -64,19 +87,22 @@ impl Step {
     }
 
     /// Whether it begins or ends a transaction.
-    pub(crate) fn is_boundary(&self) -> bool {
+    #[must_use]
+    pub fn is_boundary(&self) -> bool {
         matches!(self, Self::Begin | Self::End { .. })
     }
 }
 
 impl Session {
     /// Whether a transaction is open that lasts beyond the statement.
-    pub(crate) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.explicit)
     }
 
     /// Whether a write that `message` is to govern needs it emitted first.
-    pub(crate) fn needs(&self, message: &ContextMessage) -> bool {
+    #[must_use]
+    pub fn needs(&self, message: &ContextMessage) -> bool {
         match &self.open {
             Some(open) => open.governing.as_ref() != Some(message),
             None => *message != ContextMessage::empty(),
@@ -84,16 +110,17 @@ impl Session {
     }
 
     /// A transaction was begun; in one that is open already, the server changes nothing.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.open.get_or_insert_with(Open::new).explicit = true;
     }
 
     /// The transaction is over.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.open = None;
     }
 
-    pub(crate) fn savepoint(&mut self, name: &str) {
+    /// A savepoint was made.
+    pub fn savepoint(&mut self, name: &str) {
         if let Some(open) = &mut self.open {
             open.savepoints
                 .push(Savepoint { name: name.to_owned(), governing: open.governing.clone() });
@@ -101,14 +128,15 @@ impl Session {
     }
 
     /// What was emitted since the savepoint does not exist any more.
-    pub(crate) fn rollback_to(&mut self, name: &str) {
+    pub fn rollback_to(&mut self, name: &str) {
         let Some(open) = &mut self.open else { return };
         let place = open.place(name);
         open.savepoints.truncate(place.map_or(0, |place| place + 1));
         open.governing = open.savepoints.last().and_then(|savepoint| savepoint.governing.clone());
     }
 
-    pub(crate) fn release(&mut self, name: &str) {
+    /// The savepoint is gone; what was done since stays.
+    pub fn release(&mut self, name: &str) {
         if let Some(open) = &mut self.open
             && let Some(place) = open.place(name)
         {
@@ -117,14 +145,14 @@ impl Session {
     }
 
     /// A message may or may not have reached the server.
-    pub(crate) fn forget_message(&mut self) {
+    pub fn forget_message(&mut self) {
         if let Some(open) = &mut self.open {
             open.governing = None;
         }
     }
 
     /// Something happens out of sight, or may be cancelled: savepoints may come and go.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         if let Some(open) = &mut self.open {
             open.governing = None;
             for savepoint in &mut open.savepoints {
@@ -134,24 +162,24 @@ impl Session {
     }
 
     /// The server has this message.
-    pub(crate) fn emitted(&mut self, message: ContextMessage) {
+    pub fn emitted(&mut self, message: ContextMessage) {
         if let Some(open) = &mut self.open {
             open.governing = Some(message);
         }
     }
 
     /// A text of several statements runs in one transaction from here on, if none is open.
-    pub(crate) fn enter_text(&mut self) {
+    pub fn enter_text(&mut self) {
         self.open.get_or_insert_with(Open::new);
     }
 
     /// The text is over, and with it the transaction that nobody began.
-    pub(crate) fn leave_text(&mut self) {
+    pub fn leave_text(&mut self) {
         self.open.take_if(|open| !open.explicit);
     }
 
     /// One statement of a text has run.
-    pub(crate) fn ran(&mut self, step: &Step) {
+    pub fn ran(&mut self, step: &Step) {
         self.enter_text();
         match step {
             Step::Emit(message) => self.emitted(message.clone()),
@@ -171,7 +199,7 @@ impl Session {
     }
 
     /// The statement failed, and the text with it.
-    pub(crate) fn failed(&mut self, step: Option<&Step>) {
+    pub fn failed(&mut self, step: Option<&Step>) {
         // A COMMIT that fails has ended the transaction; anything else leaves it to be rolled back.
         if let Some(Step::End { .. }) = step {
             self.end();
@@ -192,7 +220,7 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use bemi_core::{Context, MessageOptions};
+    use crate::{Context, MessageOptions};
 
     use super::*;
 
