@@ -5,6 +5,8 @@
 //!
 //! Queries answer with one text column that is named `value`, because some libraries must know the columns when they are compiled.
 
+use std::sync::Arc;
+
 use bemi_core::Settings;
 use futures_util::future::BoxFuture;
 
@@ -46,7 +48,7 @@ pub(crate) enum Begin {
     ReadOnly,
 }
 
-/// What not every library can do. A case that needs it is run by those that can.
+/// What not every library can do. A case that needs it is run by those that can: `drivers::DRIVERS` says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ability {
     /// A call can be cancelled by dropping its future.
@@ -57,10 +59,11 @@ pub(crate) enum Ability {
     CopyIn,
 }
 
+/// How a driver is opened: `pub(crate) fn open(opening: Opening) -> Opened` of each file under `drivers/`.
+pub(crate) type Opened = BoxFuture<'static, Result<Arc<dyn Driver>, Failure>>;
+
 /// A pool of an adapter.
 pub(crate) trait Driver: Send + Sync {
-    fn can(&self, ability: Ability) -> bool;
-
     /// One statement with bound values, in autocommit. Gives the number of rows affected.
     fn execute<'a>(
         &'a self,

@@ -1,0 +1,20 @@
+//! The drivers: one file for each adapter.
+
+use super::driver::{Ability, Opened, Opening};
+
+mod sqlx;
+
+/// An adapter, as the suite knows it.
+pub(crate) struct Registered {
+    /// The first part of the names of its trials.
+    pub(crate) name: &'static str,
+    pub(crate) abilities: &'static [Ability],
+    pub(crate) open: fn(Opening) -> Opened,
+}
+
+/// All adapters.
+pub(crate) const DRIVERS: &[Registered] = &[Registered {
+    name: "sqlx",
+    abilities: &[Ability::Cancel, Ability::Stream, Ability::CopyIn],
+    open: sqlx::open,
+}];
