@@ -1,1 +1,11 @@
 //! Application context for every row that diesel writes to PostgreSQL: the diesel and diesel-async adapter of bemi.
+
+#[cfg(any(feature = "postgres", feature = "async"))]
+mod statement;
+
+pub use bemi_core::statement::NotAFunctionName;
+pub use bemi_core::{
+    Context, ContextError, ContextFutureExt, MissingContext, MissingContextError, Redaction, Scope,
+    Settings, add_context, current_context, spawn, spawn_blocking, with_context, with_context_sync,
+    write, write_sync,
+};
