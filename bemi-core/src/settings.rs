@@ -172,7 +172,9 @@ impl Settings {
         &self.0.functions
     }
 
-    pub(crate) fn inlines_messages(&self) -> bool {
+    /// Whether [`inline_messages`](Self::inline_messages) was asked for. For those who write an adapter.
+    #[must_use]
+    pub fn inlines_messages(&self) -> bool {
         self.0.inline_messages
     }
 

@@ -7,9 +7,10 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bemi_core::adapter::{Plan, Protocol, Session, plan};
-use bemi_core::{ContextMessage, MissingContextError, Scope, Settings};
+use bemi_core::{Context, ContextMessage, MissingContextError, Scope, Settings};
 use diesel::QueryResult;
 use diesel::pg::{Pg, PgQueryBuilder};
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
@@ -27,10 +28,10 @@ pub(crate) struct Statements {
     kept: HashMap<TypeId, Rendered>,
 }
 
-/// The text of a query.
-#[derive(Debug)]
-struct Rendered {
-    sql: String,
+/// The text of a query. A clone is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Rendered {
+    sql: Arc<str>,
     /// How many parameters it has; not known where its text could not be read back.
     parameters: Option<usize>,
 }
@@ -41,13 +42,31 @@ impl Statements {
         Self { settings, kept: HashMap::new() }
     }
 
+    /// Other settings from here on.
+    pub(crate) fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// How `query` is to run where the connection's transaction is as `session` says, in the scope that is current now.
     ///
     /// # Errors
     ///
-    /// Those of rendering, which diesel would answer with as well; [`MissingContextError`], wrapped, where there is a write, no
-    /// context, and that was said to be an error.
+    /// Those of [`render`](Self::render) and of [`plan_rendered`](Self::plan_rendered).
+    #[cfg(feature = "postgres")]
     pub(crate) fn plan<T>(&mut self, session: &Session, query: &T) -> QueryResult<Plan>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        let rendered = self.render(query)?;
+        self.plan_rendered(session, &rendered, None)
+    }
+
+    /// The text of `query`.
+    ///
+    /// # Errors
+    ///
+    /// Those of rendering, which diesel would answer with as well.
+    pub(crate) fn render<T>(&mut self, query: &T) -> QueryResult<Rendered>
     where
         T: QueryFragment<Pg> + QueryId,
     {
@@ -57,16 +76,38 @@ impl Statements {
             _ => None,
         };
         if let Some(rendered) = id.and_then(|id| self.kept.get(&id)) {
-            return self.plan_rendered(session, rendered);
+            return Ok(rendered.clone());
         }
         let rendered = Rendered::of(query)?;
-        let plan = self.plan_rendered(session, &rendered);
         if let Some(id) = id
             && self.kept.len() < KEPT_TEXTS_MAX
         {
-            self.kept.insert(id, rendered);
+            self.kept.insert(id, rendered.clone());
         }
-        plan
+        Ok(rendered)
+    }
+
+    /// How a query that was rendered in the scope `made_in` is to run, under the context of the scope that is current now, else of that
+    /// one: a future may be made in another scope than it is polled in.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingContextError`], wrapped, where there is a write, no context, and that was said to be an error.
+    pub(crate) fn plan_rendered(
+        &self,
+        session: &Session,
+        rendered: &Rendered,
+        made_in: Option<&Scope>,
+    ) -> QueryResult<Plan> {
+        let protocol = Protocol::Extended { parameters: rendered.parameters };
+        plan(session, &self.settings, &rendered.sql, protocol, || context_of(made_in))
+            .map_err(missing)
+    }
+
+    /// Whether messages go into the statements that can take them.
+    #[cfg(feature = "async")]
+    pub(crate) fn inlines_messages(&self) -> bool {
+        self.settings.inlines_messages()
     }
 
     /// How a text of the simple query protocol is to run, as [`plan`](Self::plan) says of a query.
@@ -74,13 +115,14 @@ impl Statements {
     /// # Errors
     ///
     /// [`MissingContextError`], wrapped, where there is a write, no context, and that was said to be an error.
-    pub(crate) fn plan_text(&self, session: &Session, sql: &str) -> QueryResult<Plan> {
-        plan(session, &self.settings, sql, Protocol::Simple, current_context).map_err(missing)
-    }
-
-    fn plan_rendered(&self, session: &Session, rendered: &Rendered) -> QueryResult<Plan> {
-        let protocol = Protocol::Extended { parameters: rendered.parameters };
-        plan(session, &self.settings, &rendered.sql, protocol, current_context).map_err(missing)
+    pub(crate) fn plan_text(
+        &self,
+        session: &Session,
+        sql: &str,
+        made_in: Option<&Scope>,
+    ) -> QueryResult<Plan> {
+        plan(session, &self.settings, sql, Protocol::Simple, || context_of(made_in))
+            .map_err(missing)
     }
 }
 
@@ -93,12 +135,13 @@ impl Rendered {
         let mut sql = builder.finish();
         let next = sql.rfind('$').map(|place| sql.split_off(place));
         let next = next.and_then(|next| next.trim_start_matches('$').parse::<usize>().ok());
-        Ok(Self { sql, parameters: next.and_then(|next| next.checked_sub(1)) })
+        Ok(Self { sql: sql.into(), parameters: next.and_then(|next| next.checked_sub(1)) })
     }
 }
 
-fn current_context() -> Option<bemi_core::Context> {
-    Scope::current().as_ref().map(Scope::context)
+/// The context of the scope that is current here, else of `made_in`.
+fn context_of(made_in: Option<&Scope>) -> Option<Context> {
+    Scope::current().as_ref().or(made_in).map(Scope::context)
 }
 
 /// As diesel has the errors of what comes before a query is sent; it can be cast back to [`MissingContextError`].
@@ -147,7 +190,7 @@ impl<T: QueryFragment<Pg>> QueryFragment<Pg> for Inlined<T> {
 
 #[cfg(test)]
 mod tests {
-    use bemi_core::{Context, MessageOptions, MissingContext, with_context_sync};
+    use bemi_core::{MessageOptions, MissingContext, with_context_sync};
     use diesel::prelude::*;
     use diesel::sql_types::Integer;
     use diesel::{debug_query, insert_into, sql_query, update};
@@ -163,7 +206,7 @@ mod tests {
 
     fn rendered(query: &impl QueryFragment<Pg>) -> (String, Option<usize>) {
         let rendered = Rendered::of(query).unwrap();
-        (rendered.sql, rendered.parameters)
+        (rendered.sql.to_string(), rendered.parameters)
     }
 
     fn message() -> ContextMessage {
@@ -222,8 +265,8 @@ mod tests {
         let error = statements.plan(&Session::default(), &sql_query("DELETE FROM t")).unwrap_err();
         let Error::QueryBuilderError(error) = error else { panic!("{error}") };
         assert!(error.is::<MissingContextError>());
-        assert!(statements.plan_text(&Session::default(), "DELETE FROM t").is_err());
-        assert!(statements.plan_text(&Session::default(), "SELECT 1").is_ok());
+        assert!(statements.plan_text(&Session::default(), "DELETE FROM t", None).is_err());
+        assert!(statements.plan_text(&Session::default(), "SELECT 1", None).is_ok());
     }
 
     #[test]
