@@ -1,5 +1,9 @@
 //! Application context for every row that diesel writes to PostgreSQL: the diesel and diesel-async adapter of bemi.
 
+#[cfg(feature = "async")]
+mod asynchronous;
+#[cfg(feature = "postgres")]
+mod blocking;
 #[cfg(any(feature = "postgres", feature = "async"))]
 mod statement;
 
@@ -9,3 +13,8 @@ pub use bemi_core::{
     Settings, add_context, current_context, spawn, spawn_blocking, with_context, with_context_sync,
     write, write_sync,
 };
+
+#[cfg(feature = "async")]
+pub use self::asynchronous::{BemiAsyncPgConnection, BemiAsyncTransactionBuilder};
+#[cfg(feature = "postgres")]
+pub use self::blocking::BemiPgConnection;
