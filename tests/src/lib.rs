@@ -9,6 +9,7 @@
 mod database;
 mod error;
 mod eventually;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod tool;
@@ -17,8 +18,10 @@ mod worker;
 pub use database::TestDatabase;
 pub use error::{HarnessError, Tried};
 pub use eventually::eventually;
+pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::{
-    Auth, Binaries, Cluster, ClusterOptions, StopMode, Wanted, shared_cluster, smoke_majors,
+    Auth, Binaries, Cluster, ClusterOptions, StopMode, Wanted, available_majors, shared_cluster,
+    smoke_majors,
 };
 pub use worker::{Output, RunningWorker, WorkerCommand};

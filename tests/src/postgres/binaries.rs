@@ -39,8 +39,8 @@ const USUAL_FOLDERS: [(&str, &str, &str); 8] = [
 const SMOKE_MAJORS: [u32; 2] =
     [if cfg!(all(target_os = "linux", target_arch = "x86_64")) { 14 } else { 15 }, 18];
 
-/// The major versions that a smoke test runs on: the oldest and the newest, as far as this machine has or can fetch them. It
-/// says which one is left out. Where `CI` is set none is: then a missing one must fail.
+/// The major versions that a smoke test runs on: the oldest and the newest, as far as this machine has or can fetch them. See
+/// [`available_majors`].
 ///
 /// # Examples
 /// ```no_run
@@ -55,8 +55,15 @@ const SMOKE_MAJORS: [u32; 2] =
 /// ```
 #[must_use]
 pub fn smoke_majors() -> Vec<u32> {
+    available_majors(&SMOKE_MAJORS)
+}
+
+/// Those of these major versions that this machine has or can fetch. It says which one is left out. Where `CI` is set none is:
+/// then a missing one must fail.
+#[must_use]
+pub fn available_majors(majors: &[u32]) -> Vec<u32> {
     if std::env::var_os("CI").is_some() {
-        return SMOKE_MAJORS.to_vec();
+        return majors.to_vec();
     }
     let can_be_had = |major: &u32| match Binaries::find(Wanted::Major(*major)) {
         Ok(_) => true,
@@ -65,7 +72,7 @@ pub fn smoke_majors() -> Vec<u32> {
             false
         }
     };
-    SMOKE_MAJORS.into_iter().filter(can_be_had).collect()
+    majors.iter().copied().filter(can_be_had).collect()
 }
 
 /// Which PostgreSQL to look for.

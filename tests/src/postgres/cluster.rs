@@ -82,28 +82,13 @@ impl Cluster {
     pub fn start(options: &ClusterOptions) -> Result<Self, HarnessError> {
         let account = Account::for_servers()?;
         let binaries = Binaries::find(options.wanted)?;
-        let folder = WatchedFolder::create(account.as_ref())?;
         let password = match options.auth {
             Auth::Trust => None,
             Auth::ScramSha256 => Some(random_password()?),
         };
-        let endpoint = Endpoint { port: free_port()?, password };
-        let settings = options.settings.clone();
-        let mut cluster =
-            Self { binaries, account, settings, endpoint, server: Mutex::new(None), folder };
+        let mut cluster = Self::empty(binaries, account, options.settings.clone(), password)?;
         cluster.initdb()?;
-
-        let mut attempt = 1;
-        loop {
-            let started = cluster.launch(&mut cluster.server());
-            match started {
-                Err(error) if is_port_taken(&error) && attempt < BIND_ATTEMPTS_MAX => {
-                    attempt += 1;
-                    cluster.endpoint.port = free_port()?;
-                }
-                started => break started?,
-            }
-        }
+        cluster.start_on_free_port()?;
         Ok(cluster)
     }
 
@@ -197,6 +182,53 @@ impl Cluster {
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// A cluster like this one, but without data, which does not run yet.
+    pub(super) fn empty_sibling(&self) -> Result<Self, HarnessError> {
+        Self::empty(
+            self.binaries.clone(),
+            self.account.clone(),
+            self.settings.clone(),
+            self.endpoint.password.clone(),
+        )
+    }
+
+    /// Starts the server for the first time.
+    pub(super) fn start_on_free_port(&mut self) -> Result<(), HarnessError> {
+        let mut attempt = 1;
+        loop {
+            let started = self.launch(&mut self.server());
+            match started {
+                Err(error) if is_port_taken(&error) && attempt < BIND_ATTEMPTS_MAX => {
+                    attempt += 1;
+                    self.endpoint.port = free_port()?;
+                }
+                started => return started,
+            }
+        }
+    }
+
+    /// Gives the folder and all that is in it to the user that the server runs as.
+    pub(super) fn own_all(&self, folder: &Path) -> Result<(), HarnessError> {
+        let Some(account) = &self.account else { return Ok(()) };
+        account.own(folder)?;
+        let entries = fs::read_dir(folder).map_err(HarnessError::file("list", folder))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() { self.own_all(&path)? } else { account.own(&path)? }
+        }
+        Ok(())
+    }
+
+    fn empty(
+        binaries: Binaries,
+        account: Option<Account>,
+        settings: Vec<(String, String)>,
+        password: Option<String>,
+    ) -> Result<Self, HarnessError> {
+        let folder = WatchedFolder::create(account.as_ref())?;
+        let endpoint = Endpoint { port: free_port()?, password };
+        Ok(Self { binaries, account, settings, endpoint, server: Mutex::new(None), folder })
     }
 
     fn initdb(&self) -> Result<(), HarnessError> {

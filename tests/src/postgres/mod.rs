@@ -4,7 +4,8 @@
 //!  binaries ──(none installed)──▶ fetch ──▶ cache        account: who the server runs as, when we are root
 //!     │                                                     │
 //!     └──────────────▶ cluster ◀── options ─────────────────┘
-//!                         │  └── endpoint: where it listens, URLs, connections
+//!                         │  ├── endpoint: where it listens, URLs, connections
+//!                         │  └── standby: a replica of it
 //!                         └── watch: stops and deletes it when this process is gone, however it went
 //! ```
 
@@ -15,9 +16,10 @@ mod cluster;
 mod endpoint;
 mod fetch;
 mod options;
+mod standby;
 mod watch;
 
-pub use binaries::{Binaries, Wanted, smoke_majors};
+pub use binaries::{Binaries, Wanted, available_majors, smoke_majors};
 pub use cluster::{Cluster, StopMode, shared_cluster};
 pub(crate) use endpoint::Endpoint;
 pub use options::{Auth, ClusterOptions};

@@ -5,6 +5,7 @@
 //!
 //! Queries answer with one text column that is named `value`, because some libraries must know the columns when they are compiled.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use bemi_core::Settings;
@@ -38,6 +39,15 @@ pub(crate) struct Failure {
     pub(crate) sqlstate: Option<String>,
     /// The error and those beneath it.
     pub(crate) message: String,
+}
+
+impl Failure {
+    /// A failure with this code, and with what `error` and those beneath it say.
+    pub(crate) fn new(sqlstate: Option<String>, error: &(dyn Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |error| (*error).source());
+        let message = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        Self { sqlstate, message }
+    }
 }
 
 /// The isolation of a transaction.

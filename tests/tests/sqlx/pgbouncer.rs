@@ -1,61 +1,24 @@
 //! Behind PgBouncer in transaction mode, where a client has a server connection for one transaction at
 //! a time.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
-
 use bemi_sqlx::{BemiPool, with_context};
-use bemi_tests::{RunningWorker, WorkerCommand, eventually, free_port, shared_cluster};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use bemi_tests::{PgBouncer, shared_cluster};
+use sqlx::postgres::PgPoolOptions;
 
 use super::app::{App, user};
 
 const CLIENTS: i32 = 20;
-const SERVER_CONNECTIONS: usize = 2;
-
-/// Where Debian has it, which is not on everybody's PATH.
-const PROGRAM: &str = "/usr/sbin/pgbouncer";
-
-/// PgBouncer before the cluster, on `port`, with `folder` for its configuration.
-fn start(port: u16, folder: &Path) -> RunningWorker {
-    let config = folder.join("pgbouncer.ini");
-    let server = shared_cluster().port();
-    let settings = format!(
-        "[databases]\n* = host=127.0.0.1 port={server} user=postgres\n\
-         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-         auth_type = any\npool_mode = transaction\ndefault_pool_size = {SERVER_CONNECTIONS}\n\
-         ignore_startup_parameters = extra_float_digits\n"
-    );
-    fs::write(&config, settings).unwrap();
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let config = config.display().to_string();
-    let is_root = nix::unistd::Uid::effective().is_root();
-    let arguments = if is_root { vec!["-u", "nobody", &config] } else { vec![config.as_str()] };
-    WorkerCommand::new(PROGRAM, arguments).spawn()
-}
+const SERVER_CONNECTIONS: u32 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_share_server_connections_do_not_share_contexts() {
-    if !Path::new(PROGRAM).exists() {
-        assert!(std::env::var_os("CI").is_none(), "continuous integration installs PgBouncer");
-        eprintln!("left out: there is no {PROGRAM}");
+    if !PgBouncer::can_be_had() {
         return;
     }
     let app = App::new().await;
-    let folder = tempfile::tempdir().unwrap();
-    let port = free_port().unwrap();
-    let bouncer = start(port, folder.path());
-    let options = PgConnectOptions::new()
-        .host("127.0.0.1")
-        .port(port)
-        .username("postgres")
-        .database(app.database.name());
-    let connect = || PgPoolOptions::new().max_connections(20).connect_with(options.clone());
-    let pool =
-        eventually(Duration::from_secs(20), "PgBouncer to listen", async || connect().await.ok())
-            .await;
+    let bouncer = PgBouncer::start(shared_cluster(), SERVER_CONNECTIONS).await.unwrap();
+    let url = bouncer.url(app.database.name());
+    let pool = PgPoolOptions::new().max_connections(20).connect(&url).await.unwrap();
     let pool = BemiPool::new(pool);
 
     let clients: Vec<_> = (0..CLIENTS)
@@ -89,5 +52,4 @@ async fn clients_that_share_server_connections_do_not_share_contexts() {
     }
     assert_eq!(changes.len(), usize::try_from(CLIENTS).unwrap() * 4);
     pool.close().await;
-    drop(bouncer);
 }

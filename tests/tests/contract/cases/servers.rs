@@ -1,0 +1,93 @@
+//! Behind PgBouncer in transaction mode, and on a hot standby.
+
+use std::sync::Arc;
+
+use bemi_core::{Settings, with_context};
+
+use super::{assert_refused, values};
+use crate::driver::Bind::{Int, Text};
+use crate::driver::{Begin, Driver};
+use crate::stage::{Stage, user};
+use crate::stored::{created, deleted, todo, updated};
+
+cases![
+    clients_of_pgbouncer_do_not_share_contexts,
+    messages_in_the_statement_pass_pgbouncer,
+    a_standby_reads_in_a_scope_and_refuses_to_write,
+];
+
+const CLIENTS: i32 = 20;
+
+async fn clients_of_pgbouncer_do_not_share_contexts(stage: Stage) {
+    behind_bouncer(&stage, Settings::new().without_sql()).await;
+}
+
+async fn messages_in_the_statement_pass_pgbouncer(stage: Stage) {
+    behind_bouncer(&stage, Settings::new().without_sql().inline_messages()).await;
+}
+
+/// Twenty clients share two server connections.
+async fn behind_bouncer(stage: &Stage, settings: Settings) {
+    let Some((driver, bouncer)) = stage.behind_bouncer(settings).await else { return };
+    let clients: Vec<_> = (1..=CLIENTS)
+        .map(|id| {
+            tokio::spawn(with_context(
+                user(id),
+                insert_and_update(driver.clone(), stage.schema, id),
+            ))
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    // Outside any scope, on a server connection that all of them have used.
+    driver.script(&format!("DELETE FROM {}.todo", stage.schema)).await.unwrap();
+    drop(bouncer);
+
+    let mut stored = stage.stored().await;
+    let id = |row: &serde_json::Value| row["id"].as_i64();
+    stored.sort_by_key(|row| id(&row.after).or(id(&row.before)));
+    let expected: Vec<_> = (1..=CLIENTS)
+        .flat_map(|id| {
+            let by = serde_json::json!({"user_id": id});
+            [
+                created(todo(id, "a")).under(by.clone()),
+                updated(todo(id, "a"), todo(id, "b")).under(by.clone()),
+                updated(todo(id, "b"), todo(id, "c")).under(by),
+                deleted(todo(id, "c")),
+            ]
+        })
+        .collect();
+    assert_eq!(stored, expected);
+}
+
+async fn insert_and_update(driver: Arc<dyn Driver>, schema: &str, id: i32) {
+    let insert = format!("INSERT INTO {schema}.todo VALUES ($1, $2)");
+    driver.execute(&insert, &[Int(id), Text("a")]).await.unwrap();
+    let mut tx = driver.begin(Begin::Default).await.unwrap();
+    let update = format!("UPDATE {schema}.todo SET task = $1 WHERE id = $2");
+    for task in ["b", "c"] {
+        assert_eq!(tx.execute(&update, &[Text(task), Int(id)]).await.unwrap(), 1);
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn a_standby_reads_in_a_scope_and_refuses_to_write(stage: Stage) {
+    stage.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    let standby = stage.on_standby().await;
+    let read = "SELECT task AS value FROM todo WHERE id = $1";
+    let insert = "INSERT INTO todo VALUES ($1, $2)";
+    with_context(user(7), async {
+        assert_eq!(standby.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
+        assert_refused(standby.execute(insert, &[Int(2), Text("b")]).await, "25006");
+        assert_refused(standby.script("DELETE FROM todo").await, "25006");
+        let mut tx = standby.begin(Begin::Default).await.unwrap();
+        assert_eq!(tx.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
+        assert_refused(tx.execute(insert, &[Int(2), Text("b")]).await, "25006");
+        tx.rollback().await.unwrap();
+        assert_eq!(standby.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
+        standby.script("BEGIN; SELECT 1; COMMIT").await.unwrap();
+    })
+    .await;
+    assert_eq!(stage.stored().await, [created(todo(1, "a"))]);
+}

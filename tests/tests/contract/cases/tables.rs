@@ -1,0 +1,86 @@
+//! Statements on whole tables: TRUNCATE, CREATE TABLE AS, SELECT INTO, EXPLAIN ANALYZE, DDL.
+
+use bemi_core::with_context;
+use serde_json::json;
+
+use super::values;
+use crate::stage::{Stage, user};
+use crate::stored::{created, todo, truncated};
+
+cases![
+    truncate_is_one_row_with_context,
+    create_table_as_makes_the_table,
+    select_into_makes_the_table,
+    explain_analyze_of_a_write_writes,
+    explain_of_a_write_does_not,
+    definitions_run_as_they_are,
+];
+
+async fn truncate_is_one_row_with_context(stage: Stage) {
+    stage.sql("INSERT INTO todo VALUES (1, 'a'), (2, 'b')").await;
+    assert_eq!(with_context(user(7), stage.driver.execute("TRUNCATE todo", &[])).await.unwrap(), 0);
+    assert_eq!(stage.todos().await, [""; 0]);
+    assert_eq!(
+        stage.stored().await,
+        [created(todo(1, "a")), created(todo(2, "b")), truncated().by(7, "TRUNCATE todo")]
+    );
+}
+
+/// What such a statement writes comes before the table is tracked: its rows are not stored, later ones are.
+async fn create_table_as_makes_the_table(stage: Stage) {
+    made_by("CREATE TABLE copied AS SELECT * FROM todo", &stage).await;
+}
+
+async fn select_into_makes_the_table(stage: Stage) {
+    made_by("SELECT * INTO copied FROM todo", &stage).await;
+}
+
+async fn made_by(sql: &str, stage: &Stage) {
+    stage.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    let insert = "INSERT INTO copied VALUES (2, 'b')";
+    with_context(user(7), async {
+        assert_eq!(stage.driver.execute(sql, &[]).await.unwrap(), 1);
+        assert_eq!(stage.driver.execute(insert, &[]).await.unwrap(), 1);
+    })
+    .await;
+    let copied = stage.look("SELECT task FROM copied ORDER BY id").await;
+    assert_eq!(copied, values(["a", "b"]));
+    assert_eq!(
+        stage.stored().await,
+        [
+            created(todo(1, "a")),
+            created(todo(2, "b")).of("copied").by(7, "INSERT INTO copied VALUES (?, ?)"),
+        ]
+    );
+}
+
+async fn explain_analyze_of_a_write_writes(stage: Stage) {
+    let sql = "EXPLAIN (ANALYZE, TIMING off) INSERT INTO todo VALUES (1, 'a')";
+    with_context(user(7), stage.driver.script(sql)).await.unwrap();
+    assert_eq!(stage.todos().await, ["1 a"]);
+    let sql = "EXPLAIN (ANALYZE, TIMING off) INSERT INTO todo VALUES (?, ?)";
+    assert_eq!(stage.stored().await, [created(todo(1, "a")).by(7, sql)]);
+}
+
+async fn explain_of_a_write_does_not(stage: Stage) {
+    let sql = "EXPLAIN INSERT INTO todo VALUES (1, 'a')";
+    with_context(user(7), stage.driver.script(sql)).await.unwrap();
+    assert_eq!(stage.todos().await, [""; 0]);
+    assert_eq!(stage.stored().await, []);
+}
+
+/// Some of them, such as VACUUM, refuse to run inside a transaction.
+async fn definitions_run_as_they_are(stage: Stage) {
+    let insert = "INSERT INTO note VALUES (1)";
+    with_context(user(7), async {
+        stage.driver.execute("CREATE TABLE note (id int PRIMARY KEY)", &[]).await.unwrap();
+        stage.driver.execute("CREATE INDEX CONCURRENTLY ON note (id)", &[]).await.unwrap();
+        stage.driver.execute("VACUUM note", &[]).await.unwrap();
+        stage.driver.execute(insert, &[]).await.unwrap();
+    })
+    .await;
+    assert_eq!(
+        stage.stored().await,
+        [created(json!({"id": 1})).of("note").by(7, "INSERT INTO note VALUES (?)")]
+    );
+}
