@@ -1,0 +1,37 @@
+//! The libraries, a file each: how each of them does the operations, plain and by its adapter.
+
+mod sqlx;
+
+use crate::Result;
+use crate::check::check;
+use crate::databases::Databases;
+use crate::library::{Library, Name, on_its_own_thread};
+use crate::measure::{Series, measure as measure_at};
+use crate::options::Options;
+use crate::place::Place;
+
+/// Measures one library at one place.
+///
+/// # Errors
+/// Those of the library; that a variant leaves something else in the WAL than it should.
+pub(crate) fn measure(
+    library: Name,
+    databases: &Databases,
+    place: &Place,
+    options: &Options,
+) -> Result<Vec<Series>> {
+    match library {
+        Name::Sqlx => measure_library::<sqlx::Sqlx>(databases, place, options),
+    }
+}
+
+fn measure_library<L: Library>(
+    databases: &Databases,
+    place: &Place,
+    options: &Options,
+) -> Result<Vec<Series>> {
+    on_its_own_thread(async || {
+        check::<L>(databases, place).await?;
+        measure_at::<L>(databases, place, options).await
+    })
+}

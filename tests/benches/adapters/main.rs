@@ -1,0 +1,85 @@
+//! What an adapter costs: each library with the context and without, side by side.
+//!
+//! ```text
+//! for each place: a Unix socket, and a network with latency
+//!   for each library: plain and ours, a connection each
+//!     for each operation: many small rounds, in each of them every variant, one right after the other
+//!       ratio = the time of a variant / the time of the plain library in the same round
+//! ```
+//!
+//! All in one run, on one throwaway server, because only the ratios carry over to another machine. That each variant leaves in
+//! the WAL what it should is checked before: a fast wrong answer is worthless. No figure is asserted; the targets are printed
+//! beside what was measured.
+
+mod check;
+mod databases;
+mod libraries;
+mod library;
+mod measure;
+mod network;
+mod options;
+mod place;
+mod report;
+mod sessions;
+mod table;
+mod targets;
+mod work;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use bemi_tests::{Cluster, ClusterOptions};
+
+use self::databases::Databases;
+use self::measure::Series;
+use self::options::Options;
+use self::place::Place;
+
+/// Any reason why the benchmark cannot go on; all of them are for a human to read.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What a server of this size would have, with nothing running beside the measurements that could end up in one of them and
+/// not in another.
+const SETTINGS: [(&str, &str); 6] = [
+    ("fsync", "on"),
+    ("shared_buffers", "512MB"),
+    ("autovacuum", "off"),
+    ("checkpoint_timeout", "1h"),
+    ("max_wal_size", "32GB"),
+    ("jit", "off"),
+];
+
+fn main() -> ExitCode {
+    match run(&Options::read()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let settings = SETTINGS
+        .iter()
+        .fold(ClusterOptions::new(), |options, (name, value)| options.set(name, value));
+    let cluster = Cluster::start(&settings)?;
+    let databases = library::on_its_own_thread(|| Databases::create(&cluster))?;
+
+    let places = [Place::socket(&cluster), Place::network(&cluster, options.latency())?];
+    let mut series: Vec<Series> = Vec::new();
+    for place in &places {
+        for library in options.libraries() {
+            eprintln!("{library}, {place}");
+            series.extend(libraries::measure(library, &databases, place, options)?);
+        }
+    }
+    let facts = library::on_its_own_thread(|| report::Facts::of(&cluster, &databases, &places))?;
+    report::print(&facts, options, &series);
+    library::on_its_own_thread(|| databases.close())
+}
