@@ -1,0 +1,1 @@
+//! Pools under load, and broken connections.
