@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) items: Vec<Item>,
     /// How many statements have run, those of ours included.
     pub(crate) completed: usize,
+    /// How many rows they affected, all together.
+    pub(crate) rows_affected: u64,
     /// What ended it before its time.
     pub(crate) error: Option<Error>,
 }
@@ -43,8 +45,9 @@ impl Answer {
                 }
             };
             let wanted = match &item {
-                Either::Left(_) => {
+                Either::Left(result) => {
                     answer.completed += 1;
+                    answer.rows_affected += result.rows_affected();
                     !std::mem::take(&mut ours) && keep != Keep::FirstRow
                 }
                 Either::Right(row) if is_ours(row) => {

@@ -45,7 +45,7 @@ impl BemiConnection {
                     Err(error) => error.into(),
                 };
                 if answer.error.is_none() {
-                    self.session.emitted(message);
+                    self.session.inlined(message, answer.rows_affected);
                 }
                 answer
             }

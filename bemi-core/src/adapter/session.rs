@@ -168,6 +168,16 @@ impl Session {
         }
     }
 
+    /// A statement with `message` in it has run. Where it changed no row, the server may have left the message out: it is then
+    /// not known which one governs.
+    pub fn inlined(&mut self, message: ContextMessage, rows_affected: u64) {
+        if rows_affected > 0 {
+            self.emitted(message);
+        } else {
+            self.forget_message();
+        }
+    }
+
     /// A text of several statements runs in one transaction from here on, if none is open.
     pub fn enter_text(&mut self) {
         self.open.get_or_insert_with(Open::new);
@@ -276,6 +286,16 @@ mod tests {
         assert!(!session.needs(&message(1)));
         session.rollback_to("a");
         assert!(!session.needs(&ContextMessage::empty()), "the older one of the name is left");
+    }
+
+    #[test]
+    fn a_statement_with_a_message_in_it_tells_of_the_message_only_by_the_rows_it_changed() {
+        let mut session = in_transaction();
+        session.inlined(message(1), 0);
+        assert!(session.needs(&message(1)));
+        assert!(session.needs(&ContextMessage::empty()));
+        session.inlined(message(1), 2);
+        assert!(!session.needs(&message(1)));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! lexer ─▶ tokens (of one statement) ─▶ classify, transaction ─▶ Statement
-//!   └────▶ redact ─▶ text without literals
+//!   ├────▶ redact ─▶ text without literals
+//!   └────▶ inline ─▶ text with the message in it
 //! ```
 //!
 //! The verdict leans towards a write: a needless context message costs a transaction id, a missing one

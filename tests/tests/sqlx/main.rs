@@ -18,6 +18,7 @@ mod connections;
 mod copy;
 mod errors;
 mod executors;
+mod inlined;
 mod pgbouncer;
 mod raw_sql;
 mod transactions;
