@@ -13,12 +13,16 @@ use bemi_core::Settings;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     Sqlx,
+    Diesel,
+    DieselAsync,
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sqlx => "sqlx",
+            Self::Diesel => "diesel",
+            Self::DieselAsync => "diesel-async",
         })
     }
 }

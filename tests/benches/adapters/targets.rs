@@ -59,13 +59,15 @@ impl Target {
 
 fn autocommit(library: Name) -> f64 {
     match library {
-        Name::Sqlx => 3.0,
+        Name::DieselAsync => 1.6,
+        Name::Sqlx | Name::Diesel => 3.0,
     }
 }
 
 /// Whether the library lets a client send a statement before the answer to the one before it is there.
 fn pipelines(library: Name) -> bool {
     match library {
-        Name::Sqlx => false,
+        Name::DieselAsync => true,
+        Name::Sqlx | Name::Diesel => false,
     }
 }

@@ -1,5 +1,7 @@
 //! The libraries, a file each: how each of them does the operations, plain and by its adapter.
 
+mod diesel;
+mod diesel_async;
 mod sqlx;
 
 use crate::Result;
@@ -22,6 +24,10 @@ pub(crate) fn measure(
 ) -> Result<Vec<Series>> {
     match library {
         Name::Sqlx => measure_library::<sqlx::Sqlx>(databases, place, options),
+        Name::Diesel => measure_library::<diesel::Diesel>(databases, place, options),
+        Name::DieselAsync => {
+            measure_library::<diesel_async::DieselAsync>(databases, place, options)
+        }
     }
 }
 
