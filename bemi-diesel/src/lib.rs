@@ -16,5 +16,7 @@ pub use bemi_core::{
 
 #[cfg(feature = "async")]
 pub use self::asynchronous::{BemiAsyncPgConnection, BemiAsyncTransactionBuilder};
+#[cfg(feature = "deadpool")]
+pub use self::asynchronous::{BemiAsyncPool, BemiAsyncPoolConnection};
 #[cfg(feature = "postgres")]
 pub use self::blocking::BemiPgConnection;

@@ -26,21 +26,23 @@ pub(super) type Rows = BoxStream<'static, QueryResult<Row>>;
 
 /// What a query answers with.
 pub(super) trait Answer: Send + Sized {
-    /// Waits until the server has said all.
-    fn read_to_end(self) -> impl Future<Output = QueryResult<Self>> + Send;
+    /// Waits until the server has said all, and counts the rows that were affected.
+    fn read_to_end(self) -> impl Future<Output = QueryResult<(Self, usize)>> + Send;
 }
 
 /// The number of rows affected: it comes last.
 impl Answer for usize {
-    async fn read_to_end(self) -> QueryResult<Self> {
-        Ok(self)
+    async fn read_to_end(self) -> QueryResult<(Self, usize)> {
+        Ok((self, self))
     }
 }
 
+/// Of a write that returns rows, there is one for each that was affected.
 impl Answer for Rows {
-    async fn read_to_end(self) -> QueryResult<Self> {
+    async fn read_to_end(self) -> QueryResult<(Self, usize)> {
         let rows: Vec<Row> = self.try_collect().await?;
-        Ok(stream::iter(rows.into_iter().map(Ok)).boxed())
+        let affected = rows.len();
+        Ok((stream::iter(rows.into_iter().map(Ok)).boxed(), affected))
     }
 }
 
@@ -69,8 +71,8 @@ impl<'c> Parts<'c> {
             Plan::Inlined { message, .. } => match inlined {
                 Some((same, inlined)) if same == message => {
                     self.session.forget_message();
-                    let answer = inlined.and_then(A::read_to_end).await?;
-                    self.session.emitted(message);
+                    let (answer, affected) = inlined.and_then(A::read_to_end).await?;
+                    self.session.inlined(message, affected as u64);
                     Ok(answer)
                 }
                 // It was made in another scope than this one.
@@ -80,10 +82,16 @@ impl<'c> Parts<'c> {
                 _ => wrapped(self.raw, &message, query).await,
             },
             Plan::Watched(steps) | Plan::Rewritten { steps, .. } => {
-                self.watch(query.and_then(A::read_to_end), &steps).await
+                self.watch(read_to_end(query), &steps).await
             }
         }
     }
+}
+
+/// The answer of `query`, once the server has said all of it.
+async fn read_to_end<A: Answer>(query: BoxFuture<'_, QueryResult<A>>) -> QueryResult<A> {
+    let (answer, _) = query.and_then(A::read_to_end).await?;
+    Ok(answer)
 }
 
 /// Runs `write` after `message`, in a transaction of ours: two round trips, and what preparing takes.
@@ -97,7 +105,7 @@ async fn wrapped<A: Answer>(
     // By itself, and not as one text with the emission: a text that the server cannot read begins nothing.
     let begin = send(raw, "BEGIN");
     let emit = send(raw, &emission);
-    let outcome = match join3(begin, emit, write.and_then(A::read_to_end)).await {
+    let outcome = match join3(begin, emit, read_to_end(write)).await {
         (Ok(()), Ok(()), Ok(answer)) => send(raw, "COMMIT").await.map(|()| answer),
         (Err(error), _, Ok(answer)) => {
             tracing::warn!(%error, "a transaction could not be begun: the write has been committed by itself, without its context");

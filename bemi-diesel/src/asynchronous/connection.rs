@@ -20,6 +20,8 @@ use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt, Stream};
 
 use super::BemiAsyncTransactionBuilder;
+#[cfg(feature = "deadpool")]
+use super::abandoned::RollbackOnDrop;
 use super::call::{Call, Row, Rows};
 use crate::statement::{Inlined, Rendered, Statements};
 
@@ -154,7 +156,7 @@ impl BemiAsyncPgConnection {
         !matches!(status.transaction_depth(), Ok(None))
     }
 
-    /// Whether a pool must not hand it out again.
+    /// Whether a pool must not hand it out as it is.
     #[cfg(any(feature = "deadpool", feature = "bb8"))]
     pub(super) fn is_unfit(&mut self) -> bool {
         use diesel_async::pooled_connection::PoolableConnection;
@@ -162,6 +164,15 @@ impl BemiAsyncPgConnection {
         // One that is begun for a test is meant to stay open; diesel-async does not count it.
         let begun_as_text = self.session.is_open() && !self.is_managed();
         self.broken || begun_as_text || PoolableConnection::is_broken(&mut self.raw)
+    }
+
+    /// Ends the transaction that is open, if there is one, without waiting for the server.
+    #[cfg(feature = "deadpool")]
+    pub(super) fn roll_back_now(&mut self) {
+        drop(RollbackOnDrop::new(&self.raw));
+        *self.raw.transaction_state() = AnsiTransactionManager::default();
+        self.session = Session::default();
+        self.broken = false;
     }
 
     /// The `query` with its message in it, where it can take one and there is a scope; it is made in this scope, and the future of a

@@ -14,12 +14,16 @@
 mod abandoned;
 mod call;
 mod connection;
+#[cfg(feature = "deadpool")]
+mod deadpool;
 #[cfg(any(feature = "deadpool", feature = "bb8"))]
 mod pool;
 mod transaction_builder;
 mod watched;
 
 pub use self::connection::BemiAsyncPgConnection;
+#[cfg(feature = "deadpool")]
+pub use self::deadpool::{BemiAsyncPool, BemiAsyncPoolConnection};
 pub use self::transaction_builder::BemiAsyncTransactionBuilder;
 
 use diesel::QueryResult;

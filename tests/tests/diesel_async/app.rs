@@ -1,10 +1,9 @@
 //! A database with connections of ours, plain ones beside them, and a view of the WAL.
 
-use bemi_diesel::{BemiAsyncPgConnection, Context, Settings};
+use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPool, Context, Settings};
 use bemi_tests::{TestDatabase, shared_cluster};
 use diesel::prelude::*;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
-use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::Value;
 use tokio_postgres::Client;
@@ -76,7 +75,7 @@ impl App {
     }
 
     /// deadpool's, of ours, without the statement's text.
-    pub(crate) fn pool(&self, connections: usize) -> Pool<BemiAsyncPgConnection> {
+    pub(crate) fn pool(&self, connections: usize) -> BemiAsyncPool {
         pool(&self.database.url(), connections)
     }
 
@@ -138,6 +137,20 @@ impl App {
             .collect()
     }
 
+    /// Ends the other sessions of this database, and waits until they are gone.
+    pub(crate) async fn kill_others(&self) {
+        let sql = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.client.query(sql, &[]).await.unwrap();
+    }
+
+    /// How many other sessions of this database are in a transaction.
+    pub(crate) async fn in_transaction(&self) -> i64 {
+        let sql = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()";
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
     /// How many sessions of this database stand idle in a transaction.
     pub(crate) async fn idle_in_transaction(&self) -> i64 {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
@@ -182,10 +195,10 @@ pub(crate) async fn insert(connection: &mut BemiAsyncPgConnection, id: i32) -> Q
     diesel_async::RunQueryDsl::execute(query, connection).await
 }
 
-pub(crate) fn pool(url: &str, connections: usize) -> Pool<BemiAsyncPgConnection> {
+pub(crate) fn pool(url: &str, connections: usize) -> BemiAsyncPool {
     let config = BemiAsyncPgConnection::manager_config(Settings::new().without_sql());
     let manager = AsyncDieselConnectionManager::new_with_config(url, config);
-    Pool::builder(manager).max_size(connections).build().unwrap()
+    BemiAsyncPool::builder(manager).max_size(connections).build().unwrap()
 }
 
 pub(crate) fn inserted(id: i32, task: &str) -> String {

@@ -1,1 +1,361 @@
 //! Futures that are dropped before they are done, at every place where they can be.
+//!
+//! The pools here reach the server through a relay in the test's own thread: an answer can only come while the future that waits
+//! for it is suspended, so that each round trip is a place to cancel it, every time.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bemi_diesel::{
+    BemiAsyncPgConnection, BemiAsyncPool, BemiAsyncPoolConnection, ContextFutureExt, with_context,
+};
+use bemi_tests::{eventually, shared_cluster};
+use diesel::prelude::*;
+use diesel::result::Error;
+use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::TryStreamExt;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::app::{App, Stitched, Todo, by, insert, inserted, pool, todo, user};
+
+/// More polls than any of the futures here needs.
+const POLLS_MAX: usize = 100;
+
+/// Polls a future `polls` times, each time after it was woken, and drops it. True if it was done by then.
+async fn cancelled_after(polls: usize, future: impl Future<Output = ()>) -> bool {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let mut polled = false;
+        let done = poll_fn(|context| {
+            if polled {
+                return Poll::Ready(false);
+            }
+            polled = true;
+            future.as_mut().poll(context).map(|()| true)
+        })
+        .await;
+        if done {
+            return true;
+        }
+    }
+    false
+}
+
+/// A relay to the server, and the URL of the test's database through it.
+async fn relayed(app: &App) -> String {
+    let server = ("127.0.0.1", shared_cluster().port());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(server).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    let url = app.database.url();
+    let through = url.replace(&format!(":{}/", server.1), &format!(":{port}/"));
+    assert_ne!(url, through);
+    through
+}
+
+/// Drops `operation` at each of its await points in turn, on a pool of one connection. After each, the pool must work, no
+/// transaction may be open, and what was written must be there with its context, or not at all.
+async fn at_every_await_point(
+    what: &str,
+    round_trips: usize,
+    operation: impl AsyncFn(BemiAsyncPoolConnection),
+) {
+    let app = App::new().await;
+    let pool = pool(&relayed(&app).await, 1);
+    for polls in 1..POLLS_MAX {
+        app.run("TRUNCATE todo").await;
+        app.journal().await;
+        let connection = pool.get().await.unwrap();
+        let done = cancelled_after(polls, with_context(user(1), operation(connection))).await;
+        // The connection is back in the pool, and nobody has asked for it.
+        eventually(Duration::from_secs(10), "every transaction to end", async || {
+            (app.in_transaction().await == 0).then_some(())
+        })
+        .await;
+        let mut connection = pool.get().await.unwrap();
+        let write = with_context(user(2), insert(&mut connection, 100)).await;
+        write.unwrap_or_else(|error| {
+            panic!("{what}: after {polls} polls the pool does not work: {error}")
+        });
+        // Only a connection that works can have been rolled back instead of replaced.
+        assert!(!connection.is_broken() && !connection.is_in_transaction());
+        let mut changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
+        let after = changes.iter().position(|change| *change == by(2, inserted(100, "x")));
+        changes.remove(after.unwrap_or_else(|| panic!("{what}: after {polls} polls: {changes:?}")));
+        assert!(
+            all_or_nothing(&changes) && (!done || !changes.is_empty()),
+            "{what}: after {polls} polls (done: {done}): {changes:?}"
+        );
+        if done {
+            assert!(polls > round_trips, "{what} was cancelled at {} places only", polls - 1);
+            return;
+        }
+    }
+    panic!("{what} is never done");
+}
+
+fn all_or_nothing(changes: &[Stitched]) -> bool {
+    changes.is_empty() || changes == [by(1, inserted(1, "x"))]
+}
+
+#[tokio::test]
+async fn an_autocommit_write_has_happened_or_not() {
+    at_every_await_point("a write", 2, async |mut connection| {
+        insert(&mut connection, 1).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_that_is_prepared_each_time_has_happened_or_not() {
+    at_every_await_point("a write", 3, async |mut connection| {
+        let insert =
+            diesel::sql_query(format!("INSERT INTO todo VALUES (1, 'x') -- {:p}", &connection));
+        insert.execute(&mut connection).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_has_happened_or_not() {
+    at_every_await_point("a stream", 2, async |mut connection| {
+        let insert = diesel::insert_into(todo::table).values((todo::id.eq(1), todo::task.eq("x")));
+        let rows = insert.load_stream::<Todo>(&mut connection).await.unwrap();
+        assert_eq!(rows.try_collect::<Vec<_>>().await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_has_happened_or_not() {
+    at_every_await_point("a text", 1, async |mut connection| {
+        connection.batch_execute("INSERT INTO todo VALUES (1, 'x'); SELECT 1").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_script_has_happened_or_not() {
+    at_every_await_point("a script", 1, async |mut connection| {
+        let script = "BEGIN; INSERT INTO todo VALUES (1, 'x'); COMMIT";
+        connection.batch_execute(script).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_script_that_leaves_its_transaction_open_is_rolled_back() {
+    at_every_await_point("a script without an end", 1, async |mut connection| {
+        let script =
+            "INSERT INTO todo VALUES (1, 'x'); COMMIT; BEGIN; INSERT INTO todo VALUES (2, 'x')";
+        connection.batch_execute(script).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_has_happened_or_not() {
+    at_every_await_point("a transaction", 5, async |mut connection| {
+        connection
+            .transaction(async |connection| {
+                let undone = connection
+                    .transaction(async |connection| {
+                        insert(connection, 2).await?;
+                        Err::<(), _>(Error::RollbackTransaction)
+                    })
+                    .await;
+                assert!(undone.is_err());
+                insert(connection, 1).await
+            })
+            .await
+            .unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_built_transaction_has_happened_or_not() {
+    at_every_await_point("a transaction", 3, async |mut connection| {
+        let transaction = connection.build_transaction().serializable();
+        transaction.run(async |connection| insert(connection, 1).await).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_as_text_has_happened_or_not() {
+    at_every_await_point("a transaction as text", 3, async |mut connection| {
+        diesel::sql_query("BEGIN").execute(&mut connection).await.unwrap();
+        insert(&mut connection, 1).await.unwrap();
+        diesel::sql_query("COMMIT").execute(&mut connection).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_left_open_is_rolled_back_on_the_way_to_the_pool() {
+    let app = App::new().await;
+    let pool = app.pool(1);
+    with_context(user(1), async {
+        for begin in ["BEGIN", "BEGIN; SAVEPOINT a"] {
+            let mut connection = pool.get().await.unwrap();
+            connection.batch_execute(begin).await.unwrap();
+            insert(&mut connection, 1).await.unwrap();
+        }
+        insert(&mut pool.get().await.unwrap(), 2).await.unwrap();
+    })
+    .await;
+    assert_eq!(app.changes().await, [[by(1, inserted(2, "x"))]]);
+}
+
+/// The caller keeps the connection and goes on with it.
+#[tokio::test]
+async fn a_connection_goes_on_after_each_write_that_was_cancelled_on_it() {
+    let app = App::new().await;
+    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    for polls in 1..POLLS_MAX {
+        app.run("TRUNCATE todo").await;
+        app.journal().await;
+        let done = with_context(user(1), async {
+            let done = cancelled_after(polls, async {
+                insert(&mut ours, 1).await.unwrap();
+            })
+            .await;
+            insert(&mut ours, 2).await.unwrap();
+            done
+        })
+        .await;
+        let changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
+        let (second, first) = changes.split_last().unwrap();
+        assert_eq!(*second, by(1, inserted(2, "x")));
+        assert!(all_or_nothing(first), "after {polls} polls: {changes:?}");
+        if done {
+            return;
+        }
+    }
+    panic!("never done");
+}
+
+/// The message of a cancelled write may have reached the server; it must not govern the next one.
+#[tokio::test]
+async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
+    let app = App::new().await;
+    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    for polls in 1..POLLS_MAX {
+        app.run("TRUNCATE todo").await;
+        app.journal().await;
+        let done = ours
+            .transaction(async |ours| {
+                insert(ours, 1).with_context(user(1)).await?;
+                let cancelled = with_context(user(2), async {
+                    insert(ours, 2).await.unwrap();
+                });
+                let done = cancelled_after(polls, cancelled).await;
+                insert(ours, 3).with_context(user(1)).await?;
+                QueryResult::Ok(done)
+            })
+            .await
+            .unwrap();
+        let mut changes = app.changes().await.remove(0);
+        changes.retain(|change| *change != by(2, inserted(2, "x")));
+        let expected = [by(1, inserted(1, "x")), by(1, inserted(3, "x"))];
+        assert_eq!(changes, expected, "after {polls} polls");
+        if done {
+            return;
+        }
+    }
+    panic!("never done");
+}
+
+#[tokio::test]
+async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
+    let app = App::new().await;
+    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    app.run("INSERT INTO todo VALUES (1, 'x')").await;
+    for polls in 1..POLLS_MAX {
+        let done = with_context(user(1), async {
+            let done = cancelled_after(polls, async {
+                insert(&mut ours, 1).await.unwrap_err();
+            })
+            .await;
+            insert(&mut ours, 2)
+                .await
+                .unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
+            done
+        })
+        .await;
+        app.run("DELETE FROM todo WHERE id = 2").await;
+        if done {
+            return;
+        }
+    }
+    panic!("never done");
+}
+
+/// diesel-async believes that the transaction is open. Writes that seem to be part of it would be committed one by one.
+#[tokio::test]
+async fn after_a_cancelled_commit_nothing_runs_on_a_connection_that_was_kept() {
+    let app = App::new().await;
+    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    ours.batch_execute("SELECT 1").await.unwrap();
+    let transaction = async {
+        ours.transaction(async |ours| insert(ours, 1).await).await.unwrap();
+    };
+    // BEGIN, to prepare, the insert; then the COMMIT waits.
+    assert!(!cancelled_after(4, transaction).await);
+    assert!(ours.is_broken());
+    let refused = [insert(&mut ours, 2).await.map(drop), ours.batch_execute("SELECT 1").await];
+    assert!(refused.iter().all(|refused| matches!(refused, Err(Error::BrokenTransactionManager))));
+    assert!(ours.untracked().is_err());
+}
+
+/// What diesel-async's own pool does: it finds such a connection when it is asked for one.
+#[tokio::test]
+async fn diesel_asyncs_own_pool_does_not_hand_out_an_open_transaction() {
+    use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+    use diesel_async::pooled_connection::deadpool::Pool;
+
+    let app = App::new().await;
+    let manager = AsyncDieselConnectionManager::<BemiAsyncPgConnection>::new(app.database.url());
+    let pool = Pool::builder(manager).max_size(1).build().unwrap();
+    let mut connection = pool.get().await.unwrap();
+    let cancelled = async {
+        connection
+            .transaction(async |connection| {
+                insert(connection, 1).await?;
+                std::future::pending::<QueryResult<()>>().await
+            })
+            .await
+            .unwrap();
+    };
+    tokio::select! {
+        () = cancelled => unreachable!(),
+        () = async { while app.in_transaction().await == 0 {} } => {}
+    }
+    drop(connection);
+    insert(&mut pool.get().await.unwrap(), 1).await.unwrap();
+}
+
+/// The type that code is to be written for.
+#[allow(dead_code, reason = "that it compiles is the test")]
+fn a_pooled_connection_is_one_that_generic_code_takes(pool: &BemiAsyncPool) {
+    async fn generic<C>(connection: &mut C) -> QueryResult<usize>
+    where
+        C: AsyncConnection<Backend = diesel::pg::Pg>,
+    {
+        diesel::delete(todo::table).execute(connection).await
+    }
+    let _ = async {
+        let mut connection = pool.get().await.unwrap();
+        generic(&mut connection).await
+    };
+}
