@@ -178,14 +178,22 @@ impl<T> QueryId for Inlined<T> {
 
 impl<T: QueryFragment<Pg>> QueryFragment<Pg> for Inlined<T> {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        if renders(&mut pass) {
+            pass.push_sql(&self.sql);
+            return Ok(());
+        }
         self.query.walk_ast(pass.reborrow())?;
         pass.push_bind_param::<Text, str>(self.message.as_str())
     }
+}
 
-    fn to_sql(&self, out: &mut PgQueryBuilder, _: &Pg) -> QueryResult<()> {
-        out.push_sql(&self.sql);
-        Ok(())
-    }
+/// Whether `pass` is the one that makes the text. diesel does not say, but only that one remembers what it is told of `FROM`.
+fn renders(pass: &mut AstPass<'_, '_, Pg>) -> bool {
+    let before = pass.should_skip_from();
+    pass.skip_from(true);
+    let renders = pass.should_skip_from();
+    pass.skip_from(before);
+    renders
 }
 
 #[cfg(test)]
@@ -277,6 +285,7 @@ mod tests {
             debug_query::<Pg, _>(&inlined).to_string(),
             r#"the text with $2 -- binds: [1, "{\"user_id\":1}"]"#
         );
+        assert_eq!(rendered(&&inlined).0, "the text with $2", "also behind a reference");
         assert!(inlined.is_safe_to_cache_prepared(&Pg).unwrap());
         let update = update(todo::table).set(todo::task.eq("a"));
         let inlined = Inlined::new(&update, String::new(), message());

@@ -24,7 +24,7 @@ pub(super) enum Text {
 }
 
 impl BemiPgConnection {
-    /// Sends what `run` sends, as `plan` says.
+    /// Sends what `run` sends, as `plan` says. `affected` is to tell from the answer to a write how many rows it has certainly changed.
     ///
     /// # Errors
     ///
@@ -33,6 +33,7 @@ impl BemiPgConnection {
         &mut self,
         plan: Plan,
         run: impl FnOnce(&mut PgConnection, Text) -> QueryResult<R>,
+        affected: fn(&R) -> usize,
     ) -> QueryResult<R> {
         match plan {
             Plan::AsIs => run(&mut self.untracked, Text::Own),
@@ -46,9 +47,10 @@ impl BemiPgConnection {
                 run(&mut self.untracked, Text::Own)
             }
             Plan::Inlined { sql, message } => {
-                // Whether the server has evaluated it is not known where no row was changed.
                 self.session.forget_message();
-                run(&mut self.untracked, Text::Inlined(sql, message))
+                let answer = run(&mut self.untracked, Text::Inlined(sql, message.clone()))?;
+                self.session.inlined(message, affected(&answer) as u64);
+                Ok(answer)
             }
             Plan::Rewritten { sql, steps } => {
                 self.follow(&steps, |connection| run(connection, Text::Rewritten(sql)))

@@ -147,10 +147,11 @@ impl SimpleConnection for BemiPgConnection {
     fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         self.notice_transaction();
         let plan = self.statements.plan_text(&self.session, query, None)?;
-        self.carry_out(plan, |connection, text| match text {
+        let execute = |connection: &mut PgConnection, text| match text {
             Text::Rewritten(sql) => connection.batch_execute(&sql),
             _ => connection.batch_execute(query),
-        })
+        };
+        self.carry_out(plan, execute, |()| 0)
     }
 }
 
@@ -169,12 +170,13 @@ impl Connection for BemiPgConnection {
         T: QueryFragment<Pg> + QueryId,
     {
         let plan = self.plan(source)?;
-        self.carry_out(plan, |connection, text| match text {
+        let execute = |connection: &mut PgConnection, text| match text {
             Text::Inlined(sql, message) => {
                 connection.execute_returning_count(&Inlined::new(source, sql, message))
             }
             _ => connection.execute_returning_count(source),
-        })
+        };
+        self.carry_out(plan, execute, |count| *count)
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {

@@ -26,12 +26,13 @@ where
     fn execute(self, connection: &mut BemiPgConnection) -> Result<usize, Self::Error> {
         let plan = connection.plan(&sql_query(text_of::<T>()?))?;
         let mut failed = None;
-        let copied = connection.carry_out(plan, |connection, _| {
+        let copy = |connection: &mut PgConnection, _| {
             self.execute(connection).map_err(|error| {
                 failed = Some(error);
                 Error::RollbackTransaction
             })
-        });
+        };
+        let copied = connection.carry_out(plan, copy, |count| *count);
         copied.map_err(|error| failed.unwrap_or_else(|| error.into()))
     }
 }

@@ -27,13 +27,15 @@ impl BemiPgConnection {
         T: Query + QueryFragment<Pg> + QueryId + 'query,
         Pg: QueryMetadata<T::SqlType>,
     {
-        self.carry_out(plan, |connection, text| match text {
+        let load = |connection: &mut PgConnection, text| match text {
             Text::Inlined(sql, message) => LoadConnection::<DefaultLoadingMode>::load(
                 connection,
                 Inlined::new(source, sql, message),
             ),
             _ => LoadConnection::<DefaultLoadingMode>::load(connection, source),
-        })
+        };
+        // Of a write that returns rows, there is one for each that was changed.
+        self.carry_out(plan, load, |rows| rows.len())
     }
 }
 

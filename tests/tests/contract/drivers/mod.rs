@@ -2,6 +2,8 @@
 
 use super::driver::{Ability, Opened, Opening};
 
+mod diesel;
+mod diesel_async;
 mod sqlx;
 
 /// An adapter, as the suite knows it.
@@ -13,8 +15,16 @@ pub(crate) struct Registered {
 }
 
 /// All adapters.
-pub(crate) const DRIVERS: &[Registered] = &[Registered {
-    name: "sqlx",
-    abilities: &[Ability::Cancel, Ability::Stream, Ability::CopyIn],
-    open: sqlx::open,
-}];
+pub(crate) const DRIVERS: &[Registered] = &[
+    Registered {
+        name: "sqlx",
+        abilities: &[Ability::Cancel, Ability::Stream, Ability::CopyIn],
+        open: sqlx::open,
+    },
+    Registered { name: "diesel", abilities: &[Ability::Stream], open: diesel::open },
+    Registered {
+        name: "diesel-async",
+        abilities: &[Ability::Cancel, Ability::Stream],
+        open: diesel_async::open,
+    },
+];
