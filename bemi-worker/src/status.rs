@@ -8,6 +8,7 @@ use crate::WorkerError;
 use crate::config::Config;
 use crate::connect::APPLICATION_NAME;
 use crate::pipeline::IDLE_WAL_BYTES_MAX;
+use crate::setup::functions::EMIT_REQUEST_CONTEXT_NAME;
 use crate::setup::inspect::refuse_old_servers;
 
 /// How the worker does.
@@ -25,6 +26,9 @@ pub struct Status {
     /// worker that streams, stores nothing now, and has less than 1 MiB of WAL before it is idle:
     /// that WAL holds nothing for it.
     pub lag_seconds: Option<f64>,
+    /// On how many tables a trigger takes the context of PostgREST's requests, partitions counted; 0
+    /// unless setup was told to.
+    pub request_triggers: i64,
 }
 
 /// The replication slot.
@@ -95,7 +99,22 @@ pub async fn read(config: &Config) -> Result<Status, WorkerError> {
         (Some((_, age)), _) => *age,
         (None, _) => None,
     };
-    Ok(Status { slot, stored: stored.map(|(stored, _)| stored), lag_bytes, lag_seconds })
+    let request_triggers = count_request_triggers(&source).await.map_err(failed())?;
+    let stored = stored.map(|(stored, _)| stored);
+    Ok(Status { slot, stored, lag_bytes, lag_seconds, request_triggers })
+}
+
+async fn count_request_triggers(source: &Client) -> Result<i64, Error> {
+    let row = source
+        .query_one(
+            "SELECT count(*) FROM pg_catalog.pg_trigger g \
+             JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+             WHERE NOT g.tgisinternal AND n.nspname = 'bemi' AND p.proname = $1",
+            &[&EMIT_REQUEST_CONTEXT_NAME],
+        )
+        .await?;
+    row.try_get(0)
 }
 
 async fn read_source(config: &Config, source: &Client) -> Result<(Lsn, Option<SlotStatus>), Error> {

@@ -11,6 +11,7 @@ const AFTER_HELP: &str = "\
 Examples:
   bemi-worker setup --all-tables --replica-identity full
   bemi-worker setup --tables 'todo,sales.*,\"Odd Name\"' --exclude 'sales.log_*,*.*.password_hash'
+  bemi-worker setup --tables 'public.*' --postgrest
   bemi-worker setup --all-tables --print-sql | less
 
 It creates what is missing and can be run again, for more tables too: rules add up, and without
@@ -56,6 +57,18 @@ pub(super) struct Tracking {
     #[arg(long, value_enum, value_name = "POLICY")]
     replica_identity: Option<IdentityArgument>,
 
+    /// Take the context of a write from the request that PostgREST, or Supabase, serves: a trigger
+    /// on each tracked table; `off` removes them
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    postgrest: Option<Switch>,
+
     /// Make a replication slot that is gone or lost again, and record what was lost with it
     #[arg(long)]
     recreate_slot: bool,
@@ -65,6 +78,12 @@ pub(super) struct Tracking {
 enum IdentityArgument {
     Keep,
     Full,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 impl Tracking {
@@ -78,6 +97,9 @@ impl Tracking {
         }
         for patterns in &self.exclude {
             options = options.exclude(patterns)?;
+        }
+        if let Some(switch) = self.postgrest {
+            options = options.postgrest(switch == Switch::On);
         }
         Ok(match self.replica_identity {
             Some(IdentityArgument::Keep) => options.replica_identity(IdentityPolicy::Keep),

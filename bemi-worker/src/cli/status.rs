@@ -67,6 +67,12 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
         }
         None => row("checkpoint", "is missing; run `bemi-worker setup`".to_owned()),
     }
+    if status.request_triggers > 0 {
+        row(
+            "PostgREST",
+            format!("requests give their context to {} tables", status.request_triggers),
+        );
+    }
     table::write(out, rows)
 }
 

@@ -14,8 +14,8 @@ Examples:
   bemi-worker teardown
   bemi-worker teardown --drop-changes
 
-It removes what setup wrote down as made: slot, publications, event trigger and its own records;
-and it puts replica identities back. Stop the worker first.";
+It removes what setup wrote down as made: slot, publications, triggers, functions and its own
+records; and it puts replica identities back. Stop the worker first.";
 
 /// Take back what setup did; the changes that were stored stay
 #[derive(clap::Args)]

@@ -11,9 +11,11 @@
 //! source, with what it was before; nothing else is ever changed or removed.
 
 mod apply;
+pub(crate) mod functions;
 pub(crate) mod inspect;
 mod options;
 pub(crate) mod plan;
+mod request_triggers;
 pub(crate) mod rules;
 mod script;
 pub(crate) mod source_schema;

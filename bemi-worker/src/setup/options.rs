@@ -20,6 +20,7 @@ pub struct SetupOptions {
     pub(super) exclusions: Vec<Exclusion>,
     pub(super) identity: Option<IdentityPolicy>,
     pub(super) recreates_slot: bool,
+    pub(super) takes_requests: Option<bool>,
 }
 
 /// What to do about tables whose old rows are not whole in the WAL.
@@ -81,6 +82,14 @@ impl SetupOptions {
     #[must_use]
     pub fn replica_identity(mut self, policy: IdentityPolicy) -> Self {
         self.identity = Some(policy);
+        self
+    }
+
+    /// Whether triggers take the context of a request from what PostgREST, which is Supabase's API
+    /// too, says of it; not unless said.
+    #[must_use]
+    pub fn postgrest(mut self, takes: bool) -> Self {
+        self.takes_requests = Some(takes);
         self
     }
 

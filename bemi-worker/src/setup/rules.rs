@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     /// Those of the columns that are new, to be checked.
     pub(crate) new_columns: Vec<ColumnPattern>,
     pub(crate) is_full: bool,
+    /// Whether triggers take the context of a request from PostgREST.
+    pub(crate) takes_requests: bool,
 }
 
 impl Rules {
@@ -56,6 +58,7 @@ impl Rules {
         if let Some(policy) = options.identity {
             rules.is_full = policy == IdentityPolicy::Full;
         }
+        rules.takes_requests = options.takes_requests.unwrap_or(rules.takes_requests);
         // What the worker writes must not come back to it.
         if found.is_one_database() {
             let changes = TablePattern::exactly(&config.changes_schema, changes_table::TABLE);
@@ -76,6 +79,7 @@ impl Rules {
             excluded_columns: installation.excluded_columns.clone(),
             new_columns: Vec::new(),
             is_full: installation.is_full,
+            takes_requests: installation.takes_requests(),
         })
     }
 

@@ -115,8 +115,9 @@ pub(crate) fn drop_event_trigger() -> Vec<String> {
     ]
 }
 
-/// Puts one table, not a partition, into the publication where it belongs now. A table whose key is
-/// gone must leave the first one in the same transaction: its UPDATEs would fail.
+/// Puts one table, not a partition, into the publication where it belongs now, with the trigger that
+/// takes the context of requests, where setup was told so. A table whose key is gone must leave the
+/// first publication in the same transaction: its UPDATEs would fail.
 const TRACK_TABLE: &str = r#"
 DECLARE
     all_operations text;
@@ -212,6 +213,35 @@ BEGIN
     THEN
         EXECUTE format('ALTER PUBLICATION %I ADD TABLE ONLY %I.%I',
                        belongs, target.nspname, target.relname);
+    END IF;
+
+    IF EXISTS (SELECT FROM bemi.installation i
+               WHERE i.kind = 'function' AND i.name = 'bemi.emit_request_context()')
+    THEN
+        FOR part IN
+            SELECT n.nspname, c.relname
+            FROM (SELECT published AS oid
+                  UNION SELECT tree.relid FROM pg_partition_tree(published) AS tree) AS parts
+            JOIN pg_class c ON c.oid = parts.oid
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+              AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+                              JOIN pg_namespace pn ON pn.oid = p.pronamespace
+                              WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+                                AND pn.nspname = 'bemi' AND p.proname = 'emit_request_context')
+        LOOP
+            BEGIN
+                EXECUTE format('CREATE TRIGGER "!bemi_context" '
+                               'BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %I.%I '
+                               'FOR EACH STATEMENT EXECUTE FUNCTION bemi.emit_request_context()',
+                               part.nspname, part.relname);
+            EXCEPTION WHEN OTHERS THEN
+                -- Tracked without it all the same.
+                RAISE WARNING 'bemi: requests may leave no context on %.%: %',
+                              part.nspname, part.relname, sqlerrm
+                    USING HINT = 'Run bemi-worker setup again.';
+            END;
+        END LOOP;
     END IF;
 END
 "#;

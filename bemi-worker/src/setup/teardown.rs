@@ -8,7 +8,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use super::apply::{Sessions, apply};
 use super::inspect::{Found, Installation, Record, RecordKind};
 use super::options::TeardownOptions;
-use super::plan::{Action, Plan, Side, Step};
+use super::plan::{Action, Plan, Side, Step, context, forget};
 use super::source_schema::{self, drop_schema};
 use super::{Preview, SetupReport};
 use crate::WorkerError;
@@ -116,6 +116,11 @@ fn plan_source(
         let sql = source_schema::drop_event_trigger();
         push(plan, Side::Source, "drop the event trigger".to_owned(), sql);
     }
+    for trigger in found.source.context.triggers.values() {
+        context::drop_trigger(trigger, plan);
+    }
+    context::drop_functions(&found.source, plan);
+    context::drop_function(&found.source, plan);
     for record in of(RecordKind::Slot) {
         // Of this database, and not made by somebody else since.
         let drop = format!(
@@ -124,12 +129,12 @@ fn plan_source(
             escape_literal(&record.name)
         );
         let what = format!("drop replication slot {}", record.name);
-        push(plan, Side::Source, what, vec![drop, forget(record)]);
+        push(plan, Side::Source, what, vec![drop, forget(record.kind, &record.name)]);
     }
     for record in of(RecordKind::Publication) {
         let drop = format!("DROP PUBLICATION IF EXISTS {}", escape_identifier(&record.name));
         let what = format!("drop publication {}", record.name);
-        push(plan, Side::Source, what, vec![drop, forget(record)]);
+        push(plan, Side::Source, what, vec![drop, forget(record.kind, &record.name)]);
     }
     for record in of(RecordKind::ReplicaIdentity) {
         plan_identity(record, found, plan);
@@ -165,7 +170,7 @@ fn plan_identity(record: &Record, found: &Found, plan: &mut Plan) {
             table: record.name.clone(),
             sql: vec![
                 format!("ALTER TABLE {} REPLICA IDENTITY {former}", record.name),
-                forget(record),
+                forget(record.kind, &record.name),
             ],
         },
     });
@@ -198,12 +203,4 @@ fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
 
 fn push(plan: &mut Plan, side: Side, what: String, sql: Vec<String>) {
     plan.steps.push(Step { what, side, action: Action::Sql(sql) });
-}
-
-fn forget(record: &Record) -> String {
-    format!(
-        "DELETE FROM bemi.installation WHERE kind = {} AND name = {}",
-        escape_literal(record.kind.text()),
-        escape_literal(&record.name)
-    )
 }

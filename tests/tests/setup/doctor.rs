@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::fresh::Fresh;
 
-async fn finding(fresh: &Fresh, code: &str) -> Option<String> {
+pub(crate) async fn finding(fresh: &Fresh, code: &str) -> Option<String> {
     let output = fresh.worker(&["doctor", "--format", "json"]).run_to_end().await;
     let diagnosis: Value = serde_json::from_str(&output.stdout).unwrap();
     let findings = diagnosis["findings"].as_array().unwrap();

@@ -5,7 +5,7 @@ use bemi_tests::{Cluster, ClusterOptions, TestDatabase};
 use super::fresh::Fresh;
 
 /// Names with everything that names may hold.
-const SCHEMA: &str = r#"
+pub(crate) const SCHEMA: &str = r#"
 CREATE TABLE todo (id bigint PRIMARY KEY, task text);
 CREATE TABLE log (line text);
 CREATE TABLE indexed (code int NOT NULL CONSTRAINT "by code" UNIQUE);
@@ -23,7 +23,7 @@ CREATE PUBLICATION somebody FOR TABLE todo;
 "#;
 
 /// Everything in the catalog that setup could have touched, one line each.
-async fn catalog(fresh: &Fresh) -> Vec<String> {
+pub(crate) async fn catalog(fresh: &Fresh) -> Vec<String> {
     fresh
         .value(
             "SELECT array_agg(line ORDER BY line) FROM (
@@ -35,7 +35,7 @@ async fn catalog(fresh: &Fresh) -> Vec<String> {
                  SELECT format('identity index %s', indexrelid::regclass) FROM pg_index
                  WHERE indisreplident
                  UNION ALL
-                 SELECT format('schema %s %s', nspname, obj_description(oid)) FROM pg_namespace
+                 SELECT format('schema %s %s %s', nspname, obj_description(oid), nspacl) FROM pg_namespace
                  WHERE nspname NOT LIKE 'pg\\_%'
                  UNION ALL
                  SELECT format('publication %s', pubname) FROM pg_publication
@@ -47,6 +47,8 @@ async fn catalog(fresh: &Fresh) -> Vec<String> {
                  UNION ALL
                  SELECT format('function %s', p.oid::regprocedure) FROM pg_proc p
                  WHERE p.oid >= 16384
+                 UNION ALL
+                 SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
                  UNION ALL
                  SELECT format('slot %s', slot_name) FROM pg_replication_slots
                  WHERE database = current_database()

@@ -4,17 +4,21 @@
 //! without a server.
 
 mod destination;
+mod functions;
 mod source;
 mod table;
 
 pub(crate) use destination::{ChangesTable, Destination};
+pub(crate) use functions::RequestTrigger;
 pub(crate) use source::{Installation, Record, RecordKind, Source};
-pub(crate) use table::{ReplicaIdentity, Table};
+pub(crate) use table::{Member, ReplicaIdentity, Table};
 
+#[cfg(test)]
+pub(crate) use functions::ContextObjects;
 #[cfg(test)]
 pub(crate) use source::{Publication, Role};
 #[cfg(test)]
-pub(crate) use table::{Member, Persistence};
+pub(crate) use table::Persistence;
 
 use tokio_postgres::Client;
 

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use bemi_core::Lsn;
 use tokio_postgres::{Client, Error};
 
+use super::functions::ContextObjects;
 use super::table::{self, Table};
 use crate::config::Config;
+use crate::setup::functions::REQUEST_FUNCTIONS;
 use crate::setup::source_schema::{EVENT_TRIGGER, FUNCTIONS};
 use crate::source::SlotState;
 
@@ -39,6 +41,8 @@ pub(crate) struct Source {
     pub(crate) untrusted_owner: Option<String>,
     /// Whether the event trigger's functions are those of this version.
     pub(crate) has_current_functions: bool,
+    /// By what SQL itself says its context.
+    pub(crate) context: ContextObjects,
 }
 
 /// Who asks, and what it may do.
@@ -49,6 +53,8 @@ pub(crate) struct Role {
     pub(crate) may_create: bool,
     /// In schema `bemi`, where it exists.
     pub(crate) may_use_schema: bool,
+    /// In schema `public`, where it exists.
+    pub(crate) may_create_in_public: bool,
 }
 
 /// A publication with the name of one of ours.
@@ -88,6 +94,9 @@ pub(crate) enum RecordKind {
     Publication,
     EventTrigger,
     Slot,
+    Function,
+    /// That every role may use a schema.
+    SchemaUsage,
     /// Of a later version.
     Unknown,
 }
@@ -100,12 +109,21 @@ impl RecordKind {
             Self::Publication => "publication",
             Self::EventTrigger => "event trigger",
             Self::Slot => "slot",
+            Self::Function => "function",
+            Self::SchemaUsage => "schema usage",
             Self::Unknown => "unknown",
         }
     }
 
     fn of(text: &str) -> Self {
-        let known = [Self::ReplicaIdentity, Self::Publication, Self::EventTrigger, Self::Slot];
+        let known = [
+            Self::ReplicaIdentity,
+            Self::Publication,
+            Self::EventTrigger,
+            Self::Slot,
+            Self::Function,
+            Self::SchemaUsage,
+        ];
         known.into_iter().find(|kind| kind.text() == text).unwrap_or(Self::Unknown)
     }
 }
@@ -114,6 +132,13 @@ impl Installation {
     /// The record of a thing, if setup made it.
     pub(crate) fn record(&self, kind: RecordKind, name: &str) -> Option<&Record> {
         self.records.iter().find(|record| record.kind == kind && record.name == name)
+    }
+
+    /// Whether setup was told to take the context of requests from PostgREST.
+    pub(crate) fn takes_requests(&self) -> bool {
+        REQUEST_FUNCTIONS
+            .iter()
+            .all(|function| self.record(RecordKind::Function, &function.signature()).is_some())
     }
 }
 
@@ -135,6 +160,7 @@ impl Source {
             may_replicate: facts.try_get(11)?,
             may_create: facts.try_get(12)?,
             may_use_schema: has_schema.unwrap_or(true),
+            may_create_in_public: facts.try_get(14)?,
         };
         let may_read = has_schema == Some(true) && role.may_use_schema;
         let installation = if may_read && exists(client, "installation").await? {
@@ -172,6 +198,7 @@ impl Source {
                 .map(|row| row.try_get(0))
                 .transpose()?,
             has_current_functions: has_current_functions(client).await?,
+            context: ContextObjects::read(client).await?,
         })
     }
 
@@ -205,7 +232,9 @@ SELECT pg_catalog.current_database()::text,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
        (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
-        FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi')
+        FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi'),
+       coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+                 FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public'), false)
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user";
 
 const UNTRUSTED_OWNER: &str = "

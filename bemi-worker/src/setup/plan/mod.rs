@@ -1,7 +1,8 @@
 //! What setup will do: decided from what is asked for and what is there, before anything is changed.
 //!
 //! ```text
-//! requirements ─▶ records and rules ─▶ destination ─▶ identities ─▶ publications ─▶ event trigger ─▶ slot
+//! requirements ─▶ records and rules ─▶ set_context ─▶ destination ─▶ identities ─▶ publications
+//!              ─▶ triggers of requests ─▶ event trigger ─▶ slot
 //! ```
 //!
 //! The slot comes last: a publication must be there before the WAL that is decoded for it.
@@ -10,6 +11,7 @@
 //! touches what setup did not make, but for the replica identities, whose former values it writes
 //! down first.
 
+pub(crate) mod context;
 mod destination;
 mod publication;
 mod records;
@@ -93,9 +95,11 @@ pub(crate) fn plan(
     let mut plan = Plan::default();
     requirements::check(options, config, found, &rules, &mut plan);
     records::plan(config, &found.source, &rules, &mut plan);
+    context::plan_function(&found.source, &mut plan);
     destination::plan(config, found, &mut plan);
     table::plan(&found.source, &rules, &mut plan);
     publication::plan(config, &found.source, &rules, &mut plan);
+    context::plan_requests(config, &found.source, &rules, &mut plan);
     publication::plan_event_trigger(&found.source, &mut plan);
     slot::plan(options, config, found, &mut plan);
     Ok(plan)
@@ -123,6 +127,15 @@ pub(crate) fn record(kind: RecordKind, name: &str, former: Option<&str>) -> Stri
          ON CONFLICT DO NOTHING",
         escape_literal(kind.text()),
         escape_literal(name),
+    )
+}
+
+/// Forgets what is removed.
+pub(crate) fn forget(kind: RecordKind, name: &str) -> String {
+    format!(
+        "DELETE FROM bemi.installation WHERE kind = {} AND name = {}",
+        escape_literal(kind.text()),
+        escape_literal(name)
     )
 }
 

@@ -2,7 +2,7 @@
 
 use bemi_core::changes_table::TABLE;
 
-use super::{Plan, belongs, is_set_up, names};
+use super::{Plan, belongs, context, is_set_up, names};
 use crate::config::Config;
 use crate::config::pattern::{Exclusion, TablePattern};
 use crate::setup::inspect::{Found, RecordKind, Table};
@@ -19,7 +19,7 @@ pub(super) fn check(
     check_server(config, found, plan);
     check_privileges(config, found, rules, plan);
     check_rules(options, config, found, rules, plan);
-    check_strangers(config, found, plan);
+    check_strangers(config, found, rules, plan);
 }
 
 fn check_server(config: &Config, found: &Found, plan: &mut Plan) {
@@ -71,6 +71,14 @@ fn check_privileges(config: &Config, found: &Found, rules: &Rules, plan: &mut Pl
             role.name, source.database
         ));
     }
+    let makes_compatible = rules.takes_requests && !context::is_compatible_made(source);
+    if makes_compatible && !role.may_create_in_public {
+        plan.problems.not_allowed(format!(
+            "role {0} may not create function bemi_set_context in schema public; run GRANT CREATE ON \
+             SCHEMA public TO {0} as its owner",
+            role.name
+        ));
+    }
     let selected = rules.selected(&source.tables);
     let not_owned: Vec<&Table> = selected
         .values()
@@ -96,7 +104,8 @@ fn must_change(config: &Config, found: &Found, rules: &Rules, table: &Table) -> 
         .publication(&belongs)
         .is_some_and(|publication| publication.tables.contains(&table.quoted()));
     let becomes_full = rules.is_full && !table.has_virtual_columns && !table.is_full();
-    !is_published || becomes_full
+    let lacks_trigger = rules.takes_requests && context::lacks_trigger(&found.source, table);
+    !is_published || becomes_full || lacks_trigger
 }
 
 fn check_destination_privileges(config: &Config, found: &Found, plan: &mut Plan) {
@@ -199,7 +208,7 @@ fn check_rules(
 }
 
 /// What bears the name of something of ours, and is not ours.
-fn check_strangers(config: &Config, found: &Found, plan: &mut Plan) {
+fn check_strangers(config: &Config, found: &Found, rules: &Rules, plan: &mut Plan) {
     for name in config.publication.both() {
         let exists = found.source.publication(&name).is_some();
         if exists && !found.source.made(RecordKind::Publication, &name) {
@@ -220,6 +229,12 @@ fn check_strangers(config: &Config, found: &Found, plan: &mut Plan) {
             "{schema}.{TABLE} in {} is not the table that the worker stores into: {why}; choose \
              another schema with --changes-schema, or rename that table",
             config.destination
+        ));
+    }
+    for signature in context::strangers(&found.source, rules) {
+        plan.problems.requirement(format!(
+            "function {signature} exists already, and setup did not make it; drop it, with the \
+             triggers that go with it, if nobody needs it: DROP FUNCTION {signature}"
         ));
     }
     if is_set_up(&found.source) || !found.source.has_event_trigger {

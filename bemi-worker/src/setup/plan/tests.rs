@@ -7,7 +7,8 @@ use super::*;
 use crate::error::Problem;
 use crate::setup::IdentityPolicy;
 use crate::setup::inspect::{
-    Destination, Installation, Member, Persistence, Publication, Record, ReplicaIdentity, Role,
+    ContextObjects, Destination, Installation, Member, Persistence, Publication, Record,
+    ReplicaIdentity, Role,
 };
 use crate::setup::script::script;
 use crate::sink::Checkpoint;
@@ -34,6 +35,7 @@ fn source(tables: Vec<Table>) -> Source {
             may_replicate: true,
             may_create: true,
             may_use_schema: true,
+            may_create_in_public: true,
         },
         tables,
         publications: Vec::new(),
@@ -43,6 +45,7 @@ fn source(tables: Vec<Table>) -> Source {
         has_event_trigger: false,
         untrusted_owner: None,
         has_current_functions: false,
+        context: ContextObjects::default(),
     }
 }
 
