@@ -119,6 +119,28 @@ async fn a_wrong_password_is_refused_by_a_cluster_with_scram() {
     assert!(!cluster.log().contains(&password));
 }
 
+/// Also of a cluster that wants passwords, and of versions whose packages carry only a server.
+#[tokio::test]
+async fn a_standby_follows_its_cluster_and_refuses_to_write() {
+    for major in smoke_majors() {
+        let options = ClusterOptions::new().wanted(Wanted::Major(major)).auth(Auth::ScramSha256);
+        let primary = Cluster::start(&options).unwrap();
+        let client = primary.connect("postgres").await.unwrap();
+        client.batch_execute("CREATE TABLE todo AS SELECT 1 AS id").await.unwrap();
+        let standby = primary.standby().await.unwrap();
+        client.batch_execute("INSERT INTO todo VALUES (2)").await.unwrap();
+
+        let replica = standby.connect("postgres").await.unwrap();
+        eventually(SOON, "the standby to have both rows", async || {
+            let count = replica.query_one("SELECT count(*) FROM todo", &[]).await.unwrap();
+            (count.get::<_, i64>(0) == 2).then_some(())
+        })
+        .await;
+        let refused = replica.batch_execute("INSERT INTO todo VALUES (3)").await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "25006");
+    }
+}
+
 #[tokio::test]
 async fn a_restart_keeps_the_port_and_the_data() {
     let cluster = Cluster::start(&ClusterOptions::new()).unwrap();

@@ -21,12 +21,12 @@
     reason = "a test fails by panicking"
 )]
 
-mod await_points;
 mod cases;
 mod driver;
 mod drivers;
 mod journal;
 mod log;
+mod relay;
 mod servers;
 mod stage;
 mod stored;

@@ -15,6 +15,7 @@ use tokio_postgres::Client;
 use crate::driver::{Driver, Opening};
 use crate::drivers::Registered;
 use crate::journal::Journal;
+use crate::relay::Relay;
 use crate::servers::Servers;
 use crate::stored::Stored;
 
@@ -110,6 +111,16 @@ impl Stage {
     /// The driver with a single connection.
     pub(crate) async fn with_one_connection(&self) -> Arc<dyn Driver> {
         self.open(Opening { connections: 1, ..self.opening() }).await
+    }
+
+    /// The driver with a single connection, through a relay.
+    pub(crate) async fn behind_relay(&self) -> (Arc<dyn Driver>, Relay) {
+        let cluster = self.servers.cluster().await;
+        let relay = Relay::start(cluster.port()).await;
+        let opening = self.opening();
+        let (direct, relayed) = (format!(":{}/", cluster.port()), format!(":{}/", relay.port()));
+        let url = opening.url.replace(&direct, &relayed);
+        (self.open(Opening { url, connections: 1, ..opening }).await, relay)
     }
 
     /// Runs a text as somebody who knows nothing of contexts.

@@ -5,7 +5,6 @@
 use bemi_core::with_context;
 
 use super::values;
-use crate::await_points::cancelled_after;
 use crate::driver::Bind::{Int, Text};
 use crate::driver::{Begin, Driver};
 use crate::stage::{Stage, user};
@@ -25,15 +24,19 @@ const POLLS_MAX: usize = 200;
 
 const INSERT: &str = "INSERT INTO todo VALUES ($1, $2)";
 
-/// Drops `call` after one poll, after two, until it is done. A call writes rows of task `cancelled` whose ids are from its
-/// number times ten on.
-async fn at_each_await_point(stage: &Stage, call: impl AsyncFn(&dyn Driver, i32)) {
-    let driver = stage.with_one_connection().await;
+/// Drops `call` after one poll, after two, until it is done, which takes at least so many round trips. A call writes rows of task
+/// `cancelled` whose ids are from its number times ten on.
+async fn at_each_await_point(
+    stage: &Stage,
+    round_trips_min: i32,
+    call: impl AsyncFn(&dyn Driver, i32),
+) {
+    let (driver, relay) = stage.behind_relay().await;
     let mut last = 0;
     for polls in 1..=POLLS_MAX {
         last = i32::try_from(polls).unwrap();
         let done =
-            cancelled_after(polls, with_context(user(last), call(&*driver, last * 10))).await;
+            relay.cancelled_after(polls, with_context(user(last), call(&*driver, last * 10))).await;
         stage.settled().await;
         let inserted =
             with_context(user(0), driver.execute(INSERT, &[Int(-last), Text("after")])).await;
@@ -43,13 +46,14 @@ async fn at_each_await_point(stage: &Stage, call: impl AsyncFn(&dyn Driver, i32)
         }
         assert!(polls < POLLS_MAX, "it is never done");
     }
+    assert!(last > round_trips_min, "it was cancelled at {} points only", last - 1);
     let stored = stage.stored().await;
     let (after, cancelled): (Vec<Stored>, Vec<_>) =
         stored.into_iter().partition(|row| row.after["task"] == "after");
     let expected: Vec<_> = (1..=last).map(|id| created(todo(-id, "after")).by(0, INSERT)).collect();
     assert_eq!(after, expected);
     // As many as are in the table, each under the context of its call.
-    let landed = stage.look("SELECT id::text FROM todo WHERE id > 0 ORDER BY id").await;
+    let landed = stage.look("SELECT id::text FROM todo WHERE id > 0 ORDER BY todo.id").await;
     let ids: Vec<_> = cancelled.iter().map(|row| row.after["id"].to_string()).map(Some).collect();
     assert_eq!(ids, landed);
     for row in cancelled {
@@ -60,14 +64,14 @@ async fn at_each_await_point(stage: &Stage, call: impl AsyncFn(&dyn Driver, i32)
 }
 
 async fn a_cancelled_write_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, async |driver, id| {
+    at_each_await_point(&stage, 1, async |driver, id| {
         driver.execute(INSERT, &[Int(id), Text("cancelled")]).await.unwrap();
     })
     .await;
 }
 
 async fn a_cancelled_write_that_returns_rows_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, async |driver, id| {
+    at_each_await_point(&stage, 1, async |driver, id| {
         let sql = "INSERT INTO todo VALUES ($1, 'cancelled') RETURNING task AS value";
         assert_eq!(driver.query(sql, &[Int(id)]).await.unwrap(), values(["cancelled"]));
     })
@@ -75,7 +79,7 @@ async fn a_cancelled_write_that_returns_rows_has_happened_or_not(stage: Stage) {
 }
 
 async fn a_cancelled_script_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, async |driver, id| {
+    at_each_await_point(&stage, 1, async |driver, id| {
         let sql = format!("BEGIN; INSERT INTO todo VALUES ({id}, 'cancelled'); COMMIT; SELECT 1");
         driver.script(&sql).await.unwrap();
     })
@@ -83,7 +87,7 @@ async fn a_cancelled_script_has_happened_or_not(stage: Stage) {
 }
 
 async fn a_cancelled_transaction_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, async |driver, id| {
+    at_each_await_point(&stage, 5, async |driver, id| {
         let mut tx = driver.begin(Begin::Default).await.unwrap();
         tx.execute(INSERT, &[Int(id), Text("cancelled")]).await.unwrap();
         let mut inner = tx.begin().await.unwrap();
@@ -100,7 +104,7 @@ async fn a_cancelled_transaction_has_happened_or_not(stage: Stage) {
 }
 
 async fn a_cancelled_read_leaves_the_pool_usable(stage: Stage) {
-    at_each_await_point(&stage, async |driver, id| {
+    at_each_await_point(&stage, 2, async |driver, id| {
         let sql = "SELECT i::text AS value FROM generate_series(1, 5000) AS i";
         assert_eq!(driver.query(sql, &[]).await.unwrap().len(), 5000);
         driver.execute(INSERT, &[Int(id), Text("cancelled")]).await.unwrap();
@@ -109,7 +113,7 @@ async fn a_cancelled_read_leaves_the_pool_usable(stage: Stage) {
 }
 
 async fn a_cancelled_copy_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, async |driver, id| {
+    at_each_await_point(&stage, 2, async |driver, id| {
         let data = format!("{id}\tcancelled\n{}\tcancelled\n", id + 1);
         assert_eq!(driver.copy_in("COPY todo FROM STDIN", &data).await.unwrap(), 2);
     })

@@ -83,6 +83,7 @@ async fn bound_values_are_never_in_the_context(stage: Stage) {
     let stored = stage.stored().await;
     assert_eq!(stored.len(), 4);
     for row in stored {
+        assert_eq!(row.context["user_id"], 7);
         let context = row.context.to_string();
         assert!(!context.contains("hush") && !context.contains("4711"), "{context}");
     }

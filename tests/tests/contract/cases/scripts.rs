@@ -18,6 +18,7 @@ cases![
     savepoints_as_text_inside_a_transaction,
     what_looks_like_a_statement_in_a_string_is_none,
     what_was_prepared_by_text_has_its_context,
+    a_read_only_transaction_as_text_refuses_to_write,
 ];
 
 /// Of a row that a script wrote.
@@ -145,4 +146,11 @@ async fn what_was_prepared_by_text_has_its_context(stage: Stage) {
     )
     .await;
     assert_eq!(stage.stored().await, [created(todo(1, "a")).by(7, "EXECUTE add(?)")]);
+}
+
+async fn a_read_only_transaction_as_text_refuses_to_write(stage: Stage) {
+    let sql = "BEGIN READ ONLY; SELECT 1; INSERT INTO todo VALUES (1, 'a'); COMMIT";
+    assert_refused(with_context(user(7), stage.driver.script(sql)).await, "25006");
+    script(&stage, "BEGIN READ ONLY; SELECT 1; COMMIT; INSERT INTO todo VALUES (2, 'a')").await;
+    assert_eq!(stage.stored().await, [inserted(2)]);
 }

@@ -26,7 +26,7 @@ async fn truncate_is_one_row_with_context(stage: Stage) {
     );
 }
 
-/// What such a statement writes comes before the table is tracked: its rows are not stored, later ones are.
+/// What such a statement writes comes before the table is tracked: its rows are not stored, later ones are. Its message is there.
 async fn create_table_as_makes_the_table(stage: Stage) {
     made_by("CREATE TABLE copied AS SELECT * FROM todo", &stage).await;
 }
@@ -37,12 +37,14 @@ async fn select_into_makes_the_table(stage: Stage) {
 
 async fn made_by(sql: &str, stage: &Stage) {
     stage.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    let journal = stage.journal().await;
+    let context = user(7).with("case", stage.schema);
+    with_context(context, stage.driver.execute(sql, &[])).await.unwrap();
+    let messages = journal.messages_with(stage.schema).await;
+    journal.close().await;
+    assert!(messages.len() == 1 && messages[0].contains(sql), "{messages:?}");
     let insert = "INSERT INTO copied VALUES (2, 'b')";
-    with_context(user(7), async {
-        assert_eq!(stage.driver.execute(sql, &[]).await.unwrap(), 1);
-        assert_eq!(stage.driver.execute(insert, &[]).await.unwrap(), 1);
-    })
-    .await;
+    assert_eq!(with_context(user(7), stage.driver.execute(insert, &[])).await.unwrap(), 1);
     let copied = stage.look("SELECT task FROM copied ORDER BY id").await;
     assert_eq!(copied, values(["a", "b"]));
     assert_eq!(

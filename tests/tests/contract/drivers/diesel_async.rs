@@ -54,6 +54,14 @@ pub(crate) fn open(opening: Opening) -> Opened {
         let manager = AsyncDieselConnectionManager::new_with_config(opening.url, config);
         let connections = usize::try_from(opening.connections).unwrap();
         let pool = BemiAsyncPool::builder(manager).max_size(connections).build().unwrap();
+        if !opening.named_statements {
+            // diesel-async sets a connection up by statements that it prepares: connections that are made side by side would
+            // look for them on each other's servers.
+            let mut made = Vec::new();
+            for _ in 0..connections {
+                made.push(pool.get().await.map_err(|error| Failure::new(None, &error))?);
+            }
+        }
         let driver: Arc<dyn Driver> = Arc::new(Pool { pool });
         Ok(driver)
     })
