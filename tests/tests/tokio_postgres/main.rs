@@ -1,0 +1,29 @@
+//! `bemi-tokio-postgres` against a real server: what reaches the WAL, in which order, and that nothing else differs from plain
+//! tokio-postgres.
+//!
+//! The order is read from a slot with `test_decoding`, which shows messages and changes as the worker gets them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod app;
+mod autocommit;
+mod cancellation;
+mod connections;
+mod copy;
+mod errors;
+mod generic;
+mod pgbouncer;
+mod pools;
+mod portals;
+mod shared;
+mod streams;
+mod texts;
+mod transactions;
+mod wire;
