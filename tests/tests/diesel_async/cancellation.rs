@@ -11,16 +11,15 @@ use std::time::Duration;
 use bemi_diesel::{
     BemiAsyncPgConnection, BemiAsyncPool, BemiAsyncPoolConnection, ContextFutureExt, with_context,
 };
-use bemi_tests::{eventually, shared_cluster};
+use bemi_tests::eventually;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::TryStreamExt;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::{App, Stitched, Todo, by, insert, inserted, pool, todo, user};
+use crate::relay::Relay;
 
 /// More polls than any of the futures here needs.
 const POLLS_MAX: usize = 100;
@@ -45,23 +44,6 @@ async fn cancelled_after(polls: usize, future: impl Future<Output = ()>) -> bool
     false
 }
 
-/// A relay to the server, and the URL of the test's database through it.
-async fn relayed(app: &App) -> String {
-    let server = ("127.0.0.1", shared_cluster().port());
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = TcpStream::connect(server).await.unwrap();
-            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
-        }
-    });
-    let url = app.database.url();
-    let through = url.replace(&format!(":{}/", server.1), &format!(":{port}/"));
-    assert_ne!(url, through);
-    through
-}
-
 /// Drops `operation` at each of its await points in turn, on a pool of one connection. After each, the pool must work, no
 /// transaction may be open, and what was written must be there with its context, or not at all.
 async fn at_every_await_point(
@@ -70,7 +52,7 @@ async fn at_every_await_point(
     operation: impl AsyncFn(BemiAsyncPoolConnection),
 ) {
     let app = App::new().await;
-    let pool = pool(&relayed(&app).await, 1);
+    let pool = pool(&Relay::start(&app).await.url, 1);
     for polls in 1..POLLS_MAX {
         app.run("TRUNCATE todo").await;
         app.journal().await;
@@ -221,7 +203,7 @@ async fn a_transaction_that_is_left_open_is_rolled_back_on_the_way_to_the_pool()
 #[tokio::test]
 async fn a_connection_goes_on_after_each_write_that_was_cancelled_on_it() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
     for polls in 1..POLLS_MAX {
         app.run("TRUNCATE todo").await;
         app.journal().await;
@@ -249,7 +231,7 @@ async fn a_connection_goes_on_after_each_write_that_was_cancelled_on_it() {
 #[tokio::test]
 async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
     for polls in 1..POLLS_MAX {
         app.run("TRUNCATE todo").await;
         app.journal().await;
@@ -279,7 +261,7 @@ async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
 #[tokio::test]
 async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
     app.run("INSERT INTO todo VALUES (1, 'x')").await;
     for polls in 1..POLLS_MAX {
         let done = with_context(user(1), async {
@@ -305,7 +287,7 @@ async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
 #[tokio::test]
 async fn after_a_cancelled_commit_nothing_runs_on_a_connection_that_was_kept() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&relayed(&app).await).await.unwrap();
+    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
     ours.batch_execute("SELECT 1").await.unwrap();
     let transaction = async {
         ours.transaction(async |ours| insert(ours, 1).await).await.unwrap();

@@ -1,10 +1,11 @@
 //! What goes over the wire, as the server logs it.
 
-use bemi_diesel::{Settings, with_context};
+use bemi_diesel::{BemiAsyncPgConnection, Settings, with_context};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use crate::app::{App, Todo, insert, todo, user};
+use crate::relay::Relay;
 
 const INSERT: &str = r#"INSERT INTO "todo" ("id", "task") VALUES ($1, $2)"#;
 
@@ -105,4 +106,40 @@ async fn after_a_commit_that_is_refused_there_is_nothing_to_roll_back() {
     with_context(user(1), diesel::sql_query(insert).execute(&mut ours)).await.unwrap_err();
     ours.batch_execute("SELECT 1").await.unwrap();
     assert_eq!(app.sent(), ["BEGIN", "<emit>", insert, "COMMIT", "SELECT 1"]);
+}
+
+#[tokio::test]
+async fn a_write_takes_two_round_trips_and_in_a_transaction_one() {
+    let app = App::new().await;
+    let relay = Relay::start(&app).await;
+    let ours = BemiAsyncPgConnection::establish(&relay.url).await.unwrap();
+    let ours = &mut ours.with_settings(without_sql());
+    insert(ours, 1).await.unwrap();
+    let update = || diesel::update(todo::table).set(todo::task.eq("y"));
+    with_context(user(1), async {
+        relay.round_trips();
+        insert(ours, 2).await.unwrap();
+        assert_eq!(relay.round_trips(), 2, "what comes before the write, the write; COMMIT");
+        // It is never kept.
+        update().execute(ours).await.unwrap();
+        assert_eq!(relay.round_trips(), 3, "to prepare");
+        ours.transaction(async |ours| {
+            assert_eq!(relay.round_trips(), 1, "BEGIN");
+            insert(ours, 3).await?;
+            assert_eq!(relay.round_trips(), 1, "message and write");
+            insert(ours, 4).await?;
+            assert_eq!(relay.round_trips(), 1, "write");
+            update().execute(ours).await?;
+            assert_eq!(relay.round_trips(), 2, "to prepare; write");
+            QueryResult::Ok(())
+        })
+        .await
+        .unwrap();
+        assert_eq!(relay.round_trips(), 1, "COMMIT");
+        todo::table.find(1).load::<Todo>(ours).await.unwrap();
+        relay.round_trips();
+        todo::table.find(1).load::<Todo>(ours).await.unwrap();
+        assert_eq!(relay.round_trips(), 1, "a read");
+    })
+    .await;
 }
