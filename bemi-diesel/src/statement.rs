@@ -9,7 +9,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bemi_core::adapter::{Plan, Protocol, Session, plan};
+use bemi_core::adapter::{self, Plan, Protocol, Session};
 use bemi_core::{Context, ContextMessage, MissingContextError, Scope, Settings};
 use diesel::QueryResult;
 use diesel::pg::{Pg, PgQueryBuilder};
@@ -37,28 +37,9 @@ pub(crate) struct Rendered {
 }
 
 impl Statements {
-    /// For a connection with these settings.
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, kept: HashMap::new() }
-    }
-
     /// Other settings from here on.
     pub(crate) fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
-    }
-
-    /// How `query` is to run where the connection's transaction is as `session` says, in the scope that is current now.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`render`](Self::render) and of [`plan_rendered`](Self::plan_rendered).
-    #[cfg(feature = "postgres")]
-    pub(crate) fn plan<T>(&mut self, session: &Session, query: &T) -> QueryResult<Plan>
-    where
-        T: QueryFragment<Pg> + QueryId,
-    {
-        let rendered = self.render(query)?;
-        self.plan_rendered(session, &rendered, None)
     }
 
     /// The text of `query`.
@@ -100,7 +81,7 @@ impl Statements {
         made_in: Option<&Scope>,
     ) -> QueryResult<Plan> {
         let protocol = Protocol::Extended { parameters: rendered.parameters };
-        plan(session, &self.settings, &rendered.sql, protocol, || context_of(made_in))
+        adapter::plan(session, &self.settings, &rendered.sql, protocol, || context_of(made_in))
             .map_err(missing)
     }
 
@@ -110,7 +91,7 @@ impl Statements {
         self.settings.inlines_messages()
     }
 
-    /// How a text of the simple query protocol is to run, as [`plan`](Self::plan) says of a query.
+    /// How a text of the simple query protocol is to run, as [`plan_rendered`](Self::plan_rendered) says of a query.
     ///
     /// # Errors
     ///
@@ -121,7 +102,7 @@ impl Statements {
         sql: &str,
         made_in: Option<&Scope>,
     ) -> QueryResult<Plan> {
-        plan(session, &self.settings, sql, Protocol::Simple, || context_of(made_in))
+        adapter::plan(session, &self.settings, sql, Protocol::Simple, || context_of(made_in))
             .map_err(missing)
     }
 }
@@ -217,6 +198,14 @@ mod tests {
         (rendered.sql.to_string(), rendered.parameters)
     }
 
+    fn plan<T>(statements: &mut Statements, query: &T) -> QueryResult<Plan>
+    where
+        T: QueryFragment<Pg> + QueryId,
+    {
+        let rendered = statements.render(query)?;
+        statements.plan_rendered(&Session::default(), &rendered, None)
+    }
+
     fn message() -> ContextMessage {
         MessageOptions::new().encode(&Context::new().with("user_id", 1), None)
     }
@@ -239,16 +228,14 @@ mod tests {
     #[test]
     fn a_text_is_kept_by_the_id_of_its_query_unless_it_depends_on_values() {
         let mut statements = Statements::default();
-        let session = Session::default();
         for id in [1, 2] {
             let select = todo::table.filter(todo::id.eq(id)).select(todo::task);
-            statements.plan(&session, &select).unwrap();
+            statements.render(&select).unwrap();
         }
         assert_eq!(statements.kept.len(), 1);
-        statements.plan(&session, &update(todo::table).set(todo::task.eq("a"))).unwrap();
-        statements.plan(&session, &sql_query("DELETE FROM todo")).unwrap();
-        let batch = insert_into(todo::table).values(vec![todo::id.eq(1)]);
-        statements.plan(&session, &batch).unwrap();
+        statements.render(&update(todo::table).set(todo::task.eq("a"))).unwrap();
+        statements.render(&sql_query("DELETE FROM todo")).unwrap();
+        statements.render(&insert_into(todo::table).values(vec![todo::id.eq(1)])).unwrap();
         assert_eq!(statements.kept.len(), 1);
     }
 
@@ -257,24 +244,23 @@ mod tests {
         let mut statements = Statements::default();
         let insert = insert_into(todo::table).values(todo::id.eq(1));
         for _ in 0..2 {
-            let plan = statements.plan(&Session::default(), &insert).unwrap();
-            assert!(matches!(plan, Plan::AsIs));
-            let plan = with_context_sync(Context::new().with("user_id", 1), || {
-                statements.plan(&Session::default(), &insert).unwrap()
+            assert!(matches!(plan(&mut statements, &insert).unwrap(), Plan::AsIs));
+            with_context_sync(Context::new().with("user_id", 1), || {
+                assert!(matches!(plan(&mut statements, &insert).unwrap(), Plan::Wrapped(_)));
             });
-            assert!(matches!(plan, Plan::Wrapped(_)), "{plan:?}");
         }
     }
 
     #[test]
     fn a_missing_context_can_be_told_from_other_errors() {
-        let deny = Settings::new().missing_context(MissingContext::Deny);
-        let mut statements = Statements::new(deny);
-        let error = statements.plan(&Session::default(), &sql_query("DELETE FROM t")).unwrap_err();
+        let mut statements = Statements::default();
+        statements.set_settings(Settings::new().missing_context(MissingContext::Deny));
+        let error = plan(&mut statements, &sql_query("DELETE FROM t")).unwrap_err();
         let Error::QueryBuilderError(error) = error else { panic!("{error}") };
         assert!(error.is::<MissingContextError>());
-        assert!(statements.plan_text(&Session::default(), "DELETE FROM t", None).is_err());
-        assert!(statements.plan_text(&Session::default(), "SELECT 1", None).is_ok());
+        let plan_text = |sql| statements.plan_text(&Session::default(), sql, None);
+        assert!(plan_text("DELETE FROM t").is_err());
+        assert!(plan_text("SELECT 1").is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use bemi_core::adapter::{Plan, Session};
 use diesel::associations::HasTable;
 use diesel::connection::{
     AnsiTransactionManager, CacheSize, ConnectionSealed, Instrumentation, MultiConnectionHelper,
-    SimpleConnection, TransactionManager,
+    SimpleConnection,
 };
 use diesel::expression::{MixedAggregates, ValidGrouping, is_aggregate};
 use diesel::migration::MigrationConnection;
@@ -25,7 +25,7 @@ use diesel::query_builder::{AsChangeset, IntoUpdateTarget, QueryFragment, QueryI
 use diesel::query_dsl::{LoadQuery, UpdateAndFetchResults};
 use diesel::sql_types::TypeMetadata;
 
-use super::carry_out::{Text, depth};
+use super::carry_out::Text;
 use crate::statement::{Inlined, Statements};
 
 /// A connection whose writes carry the context: the counterpart of diesel's [`PgConnection`], which it wraps.
@@ -67,7 +67,7 @@ impl BemiPgConnection {
     pub fn new(connection: PgConnection) -> Self {
         Self {
             untracked: connection,
-            statements: Statements::new(Settings::default()),
+            statements: Statements::default(),
             session: Session::default(),
         }
     }
@@ -139,7 +139,8 @@ impl BemiPgConnection {
         T: QueryFragment<Pg> + QueryId,
     {
         self.notice_transaction();
-        self.statements.plan(&self.session, query)
+        let rendered = self.statements.render(query)?;
+        self.statements.plan_rendered(&self.session, &rendered, None)
     }
 }
 
@@ -237,19 +238,6 @@ where
 {
     fn update_and_fetch(&mut self, changeset: Changes) -> QueryResult<Output> {
         diesel::update(changeset).set(changeset).get_result(self)
-    }
-}
-
-#[cfg(feature = "r2d2")]
-impl diesel::r2d2::R2D2Connection for BemiPgConnection {
-    fn ping(&mut self) -> QueryResult<()> {
-        self.untracked.ping()
-    }
-
-    /// Also when a transaction that was begun as text is still open, which diesel does not know of.
-    fn is_broken(&mut self) -> bool {
-        let begun_as_text = self.session.is_open() && depth(&mut self.untracked) == Some(0);
-        begun_as_text || AnsiTransactionManager::is_broken_transaction_manager(self)
     }
 }
 

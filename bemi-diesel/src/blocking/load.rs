@@ -35,7 +35,7 @@ impl BemiPgConnection {
             _ => LoadConnection::<DefaultLoadingMode>::load(connection, source),
         };
         // Of a write that returns rows, there is one for each that was changed.
-        self.carry_out(plan, load, |rows| rows.len())
+        self.carry_out(plan, load, ExactSizeIterator::len)
     }
 }
 

@@ -1,9 +1,26 @@
 //! Pools of r2d2: diesel's `ConnectionManager` makes the connections, the settings go in as the pool's customizer.
+//!
+//! Invariant: no connection returns to the pool inside an open transaction, but for those that diesel has for tests.
 
 use bemi_core::Settings;
-use diesel::r2d2::CustomizeConnection;
+use diesel::QueryResult;
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::r2d2::{CustomizeConnection, R2D2Connection};
 
 use super::BemiPgConnection;
+use super::carry_out::depth;
+
+impl R2D2Connection for BemiPgConnection {
+    fn ping(&mut self) -> QueryResult<()> {
+        self.untracked.ping()
+    }
+
+    /// Also when a transaction that was begun as text is still open, which diesel does not know of.
+    fn is_broken(&mut self) -> bool {
+        let begun_as_text = self.session.is_open() && depth(&mut self.untracked) == Some(0);
+        begun_as_text || AnsiTransactionManager::is_broken_transaction_manager(self)
+    }
+}
 
 /// Gives each connection of a pool these settings.
 ///
