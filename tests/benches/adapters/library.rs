@@ -15,6 +15,10 @@ pub(crate) enum Name {
     Sqlx,
     Diesel,
     DieselAsync,
+    SeaOrm,
+    TokioPostgres,
+    /// Not an adapter, but what one would cost that waits for each answer.
+    OneByOne,
 }
 
 impl fmt::Display for Name {
@@ -23,6 +27,9 @@ impl fmt::Display for Name {
             Self::Sqlx => "sqlx",
             Self::Diesel => "diesel",
             Self::DieselAsync => "diesel-async",
+            Self::SeaOrm => "SeaORM",
+            Self::TokioPostgres => "tokio-postgres",
+            Self::OneByOne => "tokio-postgres, one by one",
         })
     }
 }

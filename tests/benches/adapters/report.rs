@@ -107,18 +107,17 @@ fn print_round_trips(options: &Options, series: &[Series]) {
 
 /// What was meant, and what was measured.
 fn print_targets(options: &Options, series: &[Series]) {
-    let names = options.libraries().map(|library| library.to_string());
-    let mut table =
-        Table::new([String::new(), String::new(), String::new()].into_iter().chain(names));
+    let head = ["", "", ""].map(str::to_owned).into_iter();
+    let mut table = Table::new(head.chain(options.libraries().map(|library| library.to_string())));
     for target in Target::all() {
         let Target { place, operation, variant } = target;
         let mut row = vec![operation.to_string(), variant.to_string(), place.to_string()];
         row.extend(options.libraries().map(|library| {
-            let Some(series) = find(series, place, library, operation, variant) else {
+            let measured = find(series, place, library, operation, variant);
+            let Some((series, at_most)) = measured.zip(target.at_most(library)) else {
                 return String::new();
             };
             let median = Spread::of(series.ratios.iter().copied()).median;
-            let at_most = target.at_most(library);
             let verdict = if median <= at_most { "PASS" } else { "miss" };
             format!("{median:.3} of {at_most}: {verdict}")
         }));

@@ -40,34 +40,28 @@ impl Target {
         .map(|(place, operation, variant)| Self { place, operation, variant })
     }
 
-    /// The ratio that a library's adapter may have, at most.
-    pub(crate) fn at_most(self, library: Name) -> f64 {
-        match (self.variant, self.operation) {
-            (_, Operation::Read) | (Variant::Outside, _) => 1.02,
-            (Variant::Text, Operation::Insert | Operation::Update) => autocommit(library),
-            (Variant::Text, Operation::Transaction) => {
-                if pipelines(library) {
-                    1.1
-                } else {
-                    1.9
-                }
+    /// The ratio that a library's adapter may have, at most. What is no adapter has no target.
+    pub(crate) fn at_most(self, library: Name) -> Option<f64> {
+        let adapter = match library {
+            Name::TokioPostgres => Adapter { autocommit: 1.1, transaction: 1.1 },
+            Name::DieselAsync => Adapter { autocommit: 1.6, transaction: 1.1 },
+            Name::Sqlx | Name::Diesel | Name::SeaOrm => {
+                Adapter { autocommit: 3.0, transaction: 1.9 }
             }
+            Name::OneByOne => return None,
+        };
+        Some(match (self.variant, self.operation) {
+            (_, Operation::Read) | (Variant::Outside, _) => 1.02,
+            (Variant::Text, Operation::Insert | Operation::Update) => adapter.autocommit,
+            (Variant::Text, Operation::Transaction) => adapter.transaction,
             _ => 1.1,
-        }
+        })
     }
 }
 
-fn autocommit(library: Name) -> f64 {
-    match library {
-        Name::DieselAsync => 1.6,
-        Name::Sqlx | Name::Diesel => 3.0,
-    }
-}
-
-/// Whether the library lets a client send a statement before the answer to the one before it is there.
-fn pipelines(library: Name) -> bool {
-    match library {
-        Name::DieselAsync => true,
-        Name::Sqlx | Name::Diesel => false,
-    }
+/// The targets that depend on whether the library lets a client send a statement before the one before it is answered.
+struct Adapter {
+    autocommit: f64,
+    /// With the statement's text in each message.
+    transaction: f64,
 }

@@ -2,7 +2,10 @@
 
 mod diesel;
 mod diesel_async;
+mod one_by_one;
+mod seaorm;
 mod sqlx;
+mod tokio_postgres;
 
 use crate::Result;
 use crate::check::check;
@@ -28,6 +31,11 @@ pub(crate) fn measure(
         Name::DieselAsync => {
             measure_library::<diesel_async::DieselAsync>(databases, place, options)
         }
+        Name::SeaOrm => measure_library::<seaorm::SeaOrm>(databases, place, options),
+        Name::TokioPostgres => {
+            measure_library::<tokio_postgres::TokioPostgres>(databases, place, options)
+        }
+        Name::OneByOne => measure_library::<one_by_one::OneByOne>(databases, place, options),
     }
 }
 
