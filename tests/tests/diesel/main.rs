@@ -22,5 +22,6 @@ mod panics;
 mod pools;
 mod rows;
 mod texts;
+mod traits;
 mod transactions;
 mod wire;
