@@ -108,6 +108,13 @@ impl Stage {
         self.open(Opening { settings, ..self.opening() }).await
     }
 
+    /// The driver on sessions with this setting of the server's.
+    pub(crate) async fn with_server_setting(&self, name: &str, value: &str) -> Arc<dyn Driver> {
+        let opening = self.opening();
+        let url = format!("{}%20-c{name}%3D{value}", opening.url);
+        self.open(Opening { url, ..opening }).await
+    }
+
     /// The driver with a single connection.
     pub(crate) async fn with_one_connection(&self) -> Arc<dyn Driver> {
         self.open(Opening { connections: 1, ..self.opening() }).await
@@ -280,7 +287,7 @@ impl Tracked {
 }
 
 fn opening(url: &str, case: &str) -> Opening {
-    // The name tells whose a connection is.
+    // The name tells whose a connection is. The options are last, for more to be appended.
     let url = format!("{url}?application_name={case}&options=-csearch_path%3D{case}");
     Opening { url, connections: CONNECTIONS, settings: Settings::new(), named_statements: true }
 }

@@ -16,7 +16,7 @@ cases![
     a_cancelled_script_has_happened_or_not needs Cancel,
     a_cancelled_transaction_has_happened_or_not needs Cancel,
     a_cancelled_read_leaves_the_pool_usable needs Cancel,
-    a_cancelled_copy_has_happened_or_not needs CopyIn,
+    a_cancelled_copy_has_happened_or_not needs Cancel CopyIn,
 ];
 
 /// More polls than any of the calls here needs.

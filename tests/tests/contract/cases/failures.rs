@@ -14,6 +14,7 @@ cases![
     a_foreign_key_violation_leaves_nothing,
     a_check_violation_leaves_nothing,
     a_statement_that_the_server_cannot_read_leaves_nothing,
+    a_write_that_takes_too_long_leaves_nothing,
     a_failure_in_a_transaction_ends_it,
     a_savepoint_heals_a_failure,
 ];
@@ -83,6 +84,19 @@ async fn a_statement_that_the_server_cannot_read_leaves_nothing(stage: Stage) {
     .await;
     works_afterwards(&stage).await;
     assert_eq!(stage.stored().await, [created(todo(9, "after")).by(8, INSERT)]);
+}
+
+async fn a_write_that_takes_too_long_leaves_nothing(stage: Stage) {
+    let driver = stage.with_server_setting("statement_timeout", "200").await;
+    with_context(user(7), async {
+        let sql = "INSERT INTO todo SELECT $1::int, 'a' FROM pg_sleep(60)";
+        // Not every library tells this code.
+        let failure = driver.execute(sql, &[Int(1)]).await.unwrap_err();
+        assert!(failure.message.contains("statement timeout"), "{failure:?}");
+        assert_eq!(driver.execute(INSERT, &[Int(1), Text("a")]).await.unwrap(), 1);
+    })
+    .await;
+    assert_eq!(stage.stored().await, [created(todo(1, "a")).by(7, INSERT)]);
 }
 
 async fn a_failure_in_a_transaction_ends_it(stage: Stage) {

@@ -13,6 +13,7 @@ cases![
     inlined_messages_give_the_same_results,
     inlined_messages_give_the_same_failures,
     inlined_messages_know_savepoints,
+    inlined_messages_end_with_their_scope,
     inlined_messages_leave_out_bound_values,
 ];
 
@@ -106,6 +107,25 @@ async fn inlined_messages_know_savepoints(stage: Stage) {
     assert_eq!(
         stage.transactions().await,
         [[created(todo(1, "a")).by(7, INSERT), updated(todo(1, "a"), todo(1, "c")).by(7, UPDATE),]]
+    );
+}
+
+async fn inlined_messages_end_with_their_scope(stage: Stage) {
+    let driver = inlining(&stage).await;
+    let mut tx = driver.begin(Begin::Default).await.unwrap();
+    with_context(user(7), tx.execute(INSERT, &[Int(1), Text("a")])).await.unwrap();
+    tx.execute(UPDATE, &[Text("b"), Int(1)]).await.unwrap();
+    with_context(user(8), tx.execute(UPDATE, &[Text("c"), Int(1)])).await.unwrap();
+    tx.execute(DELETE, &[Int(1)]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        stage.transactions().await,
+        [[
+            created(todo(1, "a")).by(7, INSERT),
+            updated(todo(1, "a"), todo(1, "b")),
+            updated(todo(1, "b"), todo(1, "c")).by(8, UPDATE),
+            deleted(todo(1, "c")),
+        ]]
     );
 }
 

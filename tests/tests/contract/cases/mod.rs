@@ -14,12 +14,12 @@ pub(crate) struct Case {
     pub(crate) run: fn(Stage) -> LocalBoxFuture<'static, ()>,
 }
 
-/// Lists the cases of a file by the names of their functions: `cases![a, b needs Cancel]`.
+/// Lists the cases of a file by the names of their functions: `cases![a, b needs Cancel CopyIn]`.
 macro_rules! cases {
-    ($($name:ident $(needs $ability:ident)?),* $(,)?) => {
+    ($($name:ident $(needs $($ability:ident)+)?),* $(,)?) => {
         pub(super) const CASES: &[crate::cases::Case] = &[$(crate::cases::Case {
             name: stringify!($name),
-            needs: &[$(crate::driver::Ability::$ability)?],
+            needs: &[$($(crate::driver::Ability::$ability),+)?],
             run: |stage| Box::pin($name(stage)),
         }),*];
     };

@@ -15,6 +15,7 @@ cases![
     clients_of_pgbouncer_do_not_share_contexts,
     messages_in_the_statement_pass_pgbouncer,
     a_standby_reads_in_a_scope_and_refuses_to_write,
+    a_read_only_session_reads_in_a_scope_and_refuses_to_write,
 ];
 
 const CLIENTS: i32 = 20;
@@ -75,20 +76,30 @@ async fn write(driver: Arc<dyn Driver>, schema: &str, id: i32, in_autocommit: bo
 
 async fn a_standby_reads_in_a_scope_and_refuses_to_write(stage: Stage) {
     stage.sql("INSERT INTO todo VALUES (1, 'a')").await;
-    let standby = stage.on_standby().await;
+    reads_and_refuses_to_write(&*stage.on_standby().await).await;
+    assert_eq!(stage.stored().await, [created(todo(1, "a"))]);
+}
+
+async fn a_read_only_session_reads_in_a_scope_and_refuses_to_write(stage: Stage) {
+    stage.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    let driver = stage.with_server_setting("default_transaction_read_only", "on").await;
+    reads_and_refuses_to_write(&*driver).await;
+    assert_eq!(stage.stored().await, [created(todo(1, "a"))]);
+}
+
+async fn reads_and_refuses_to_write(driver: &dyn Driver) {
     let read = "SELECT task AS value FROM todo WHERE id = $1";
     let insert = "INSERT INTO todo VALUES ($1, $2)";
     with_context(user(7), async {
-        assert_eq!(standby.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
-        assert_refused(standby.execute(insert, &[Int(2), Text("b")]).await, "25006");
-        assert_refused(standby.script("DELETE FROM todo").await, "25006");
-        let mut tx = standby.begin(Begin::Default).await.unwrap();
+        assert_eq!(driver.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
+        assert_refused(driver.execute(insert, &[Int(2), Text("b")]).await, "25006");
+        assert_refused(driver.script("DELETE FROM todo").await, "25006");
+        let mut tx = driver.begin(Begin::Default).await.unwrap();
         assert_eq!(tx.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
         assert_refused(tx.execute(insert, &[Int(2), Text("b")]).await, "25006");
         tx.rollback().await.unwrap();
-        assert_eq!(standby.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
-        standby.script("BEGIN; SELECT 1; COMMIT").await.unwrap();
+        assert_eq!(driver.query(read, &[Int(1)]).await.unwrap(), values(["a"]));
+        driver.script("BEGIN; SELECT 1; COMMIT").await.unwrap();
     })
     .await;
-    assert_eq!(stage.stored().await, [created(todo(1, "a"))]);
 }
