@@ -5,6 +5,7 @@ use super::driver::{Ability, Opened, Opening};
 mod diesel;
 mod diesel_async;
 mod sqlx;
+mod tokio_postgres;
 
 /// An adapter, as the suite knows it.
 pub(crate) struct Registered {
@@ -26,5 +27,10 @@ pub(crate) const DRIVERS: &[Registered] = &[
         name: "diesel-async",
         abilities: &[Ability::Cancel, Ability::Stream],
         open: diesel_async::open,
+    },
+    Registered {
+        name: "tokio-postgres",
+        abilities: &[Ability::Cancel, Ability::Stream, Ability::CopyIn],
+        open: tokio_postgres::open,
     },
 ];
