@@ -138,7 +138,7 @@ impl Installation {
     pub(crate) fn takes_requests(&self) -> bool {
         REQUEST_FUNCTIONS
             .iter()
-            .all(|function| self.record(RecordKind::Function, &function.signature()).is_some())
+            .any(|function| self.record(RecordKind::Function, &function.signature()).is_some())
     }
 }
 
@@ -245,6 +245,10 @@ FROM (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi'
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = 'bemi'
         AND c.relname IN ('installation', 'settings', 'tracked_tables', 'excluded_columns')
+      UNION
+      SELECT p.proowner FROM pg_catalog.pg_proc p
+      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE n.nspname = 'bemi'
      ) AS owners (oid)
 JOIN pg_catalog.pg_roles r ON r.oid = owners.oid
 WHERE NOT r.rolsuper AND r.rolname <> current_user
