@@ -40,11 +40,11 @@ async fn a_copy_that_fails_leaves_nothing(stage: Stage) {
 }
 
 async fn a_thousand_rows_of_one_statement_have_the_same_context(stage: Stage) {
-    let sql = "INSERT INTO todo SELECT i, repeat('x', i) FROM generate_series(1, $1::int) AS i";
+    let sql = "INSERT INTO todo SELECT i, 'x' || i FROM generate_series(1, $1::int) AS i";
     let inserted = with_context(user(7), stage.driver.execute(sql, &[Int(1000)])).await.unwrap();
     assert_eq!(inserted, 1000);
-    let sql = "INSERT INTO todo SELECT i, repeat(?, i) FROM generate_series(?, $1::int) AS i";
+    let sql = "INSERT INTO todo SELECT i, ? || i FROM generate_series(?, $1::int) AS i";
     let expected: Vec<_> =
-        (1..=1000).map(|id| created(todo(id, &"x".repeat(id as usize))).by(7, sql)).collect();
+        (1..=1000).map(|id| created(todo(id, &format!("x{id}"))).by(7, sql)).collect();
     assert_eq!(stage.stored().await, expected);
 }

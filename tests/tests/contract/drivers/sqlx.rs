@@ -6,6 +6,7 @@ use std::time::Duration;
 use bemi_sqlx::{BemiConnection, BemiPool, BemiTransaction};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgArguments, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Error, PgExecutor, Postgres, Row};
@@ -183,6 +184,6 @@ fn value(row: &PgRow) -> Result<Option<String>, Failure> {
 }
 
 fn failure(error: Error) -> Failure {
-    let sqlstate = error.as_database_error().and_then(|error| error.code()).map(Into::into);
+    let sqlstate = error.as_database_error().and_then(DatabaseError::code).map(Into::into);
     Failure::new(sqlstate, &error)
 }
