@@ -1,12 +1,12 @@
 //! A panic in the middle of a call leaves no transaction open, and the connection works on.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bemi_diesel::with_context_sync;
 use diesel::deserialize;
 use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
-use diesel::result::Error;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
@@ -28,6 +28,11 @@ impl deserialize::FromSql<Text, Pg> for Panics {
     }
 }
 
+fn panic_half_way(data: &mut dyn Write) -> QueryResult<()> {
+    data.write_all(b"2\tx\n").unwrap();
+    panic!("on purpose")
+}
+
 #[tokio::test]
 async fn a_write_that_panics_is_rolled_back() {
     let app = App::new().await;
@@ -40,12 +45,7 @@ async fn a_write_that_panics_is_rolled_back() {
         };
         assert!(catch_unwind(AssertUnwindSafe(write)).is_err());
         let copy = || {
-            let rows = diesel::copy_from(todo::table).from_raw_data(todo::table, |data| {
-                data.write_all(b"2\tx\n").unwrap();
-                let _: QueryResult<()> = panic!("on purpose");
-                #[allow(unreachable_code, reason = "it says of which type the error would be")]
-                Ok::<(), Error>(())
-            });
+            let rows = diesel::copy_from(todo::table).from_raw_data(todo::table, panic_half_way);
             rows.execute(connection)
         };
         assert!(catch_unwind(AssertUnwindSafe(copy)).is_err());

@@ -72,7 +72,7 @@ async fn row_by_row_a_write_that_fails_half_way_leaves_nothing() {
     let failed = with_context_sync(user(1), || {
         diesel::sql_query(insert)
             .load_iter::<Todo, PgRowByRowLoadingMode>(connection)
-            .and_then(|rows| rows.collect::<QueryResult<Vec<_>>>())
+            .and_then(Iterator::collect::<QueryResult<Vec<_>>>)
     });
     assert!(failed.unwrap_err().to_string().contains("division by zero"));
     assert_eq!(todo::table.count().get_result(connection), Ok(0_i64));
