@@ -11,7 +11,7 @@
 
 use std::sync::LazyLock;
 
-use bemi_core::statement::{Statement, redact_literals, statements};
+use bemi_core::statement::{Statement, WriteFunctions, redact_literals, statements};
 use proptest::prelude::*;
 
 const CORPUS: &str = include_str!("corpus/statements.sql");
@@ -167,6 +167,36 @@ proptest! {
             changed.push_str(&if word && *upper { piece.to_uppercase() } else { piece.to_owned() });
         }
         prop_assert_eq!(verdict(Statement::classify(&changed)), expected, "line {}: {}", line, changed);
+    }
+
+    /// Behind such a comment nothing is judged by a quick look at the text.
+    #[test]
+    fn a_quick_look_agrees_with_a_careful_one(
+        at in any::<prop::sample::Index>(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(vec![
+            "into", " INTO ", "into_x", "(delete ", ") Merge(", "(update_x", "(/**/insert ", "transfer(", "\"transfer\" (", "$1transfer(",
+            "_transfer\t(", "transfer --\n(", "(\u{b}delete ", ")", "(", ";", "'", "--", "$$", " search ", "é", "$1into ",
+        ])), 0..4),
+    ) {
+        let functions = WriteFunctions::new(["transfer", "x.\"Log\""]).unwrap();
+        let corpus = corpus();
+        let mut sql = corpus[at.index(corpus.len())].2.to_owned();
+        for (at, fragment) in cuts {
+            let mut at = at.index(sql.len() + 1);
+            while !sql.is_char_boundary(at) {
+                at -= 1;
+            }
+            sql.insert_str(at, fragment);
+        }
+        let careful = format!("{sql}\n/* INTO (insert transfer( */");
+        prop_assert_eq!(
+            verdict(Statement::classify(&sql)), verdict(Statement::classify(&careful)), "{}", sql
+        );
+        prop_assert_eq!(
+            verdict(Statement::classify_with(&sql, &functions)),
+            verdict(Statement::classify_with(&careful, &functions)),
+            "{}", sql
+        );
     }
 
     #[test]

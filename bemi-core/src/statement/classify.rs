@@ -54,9 +54,13 @@ fn planned<'sql>(tokens: &mut Tokens<'sql, '_>, head: Token) -> Option<Statement
 
 /// A query changes rows by `INTO`, which is reserved for that, and by the functions it calls.
 fn query<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
-    if !tokens.watches_calls() && !holds_into(tokens.rest()) {
-        return Statement::Read;
+    if !tokens.may_hold_into() && !tokens.may_call_write_function() {
+        return read_unless_called(tokens);
     }
+    careful_query(tokens)
+}
+
+fn careful_query<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
     let mut after_as = false;
     while let Some(token) = tokens.next() {
         if tokens.is(token, "into") && !after_as {
@@ -71,41 +75,18 @@ fn read_unless_called<'sql>(tokens: &Tokens<'sql, '_>) -> Statement<'sql> {
     if tokens.calls_write_function() { Statement::Write } else { Statement::Read }
 }
 
-/// Whether the letters of `INTO` stand anywhere, be it in a string. Written so that the compiler makes
-/// vector instructions of it: nearly all queries need no closer look.
-fn holds_into(sql: &[u8]) -> bool {
-    const BLOCK_BYTES: usize = 128;
-    let letter = |byte: u8, lower: u8| byte | 0x20 == lower;
-    let mut at = 0;
-    while let Some(block) = sql.get(at..) {
-        if block.len() < 4 {
-            return false;
-        }
-        let (i, n, t, o) =
-            (block.iter(), block.iter().skip(1), block.iter().skip(2), block.iter().skip(3));
-        let found = i
-            .zip(n)
-            .zip(t)
-            .zip(o)
-            .take(BLOCK_BYTES)
-            .map(|(((&i, &n), &t), &o)| {
-                letter(i, b'i') & letter(n, b'n') & letter(t, b't') & letter(o, b'o')
-            })
-            .fold(false, |found, here| found | here);
-        if found {
-            return true;
-        }
-        at += BLOCK_BYTES;
-    }
-    false
-}
-
 /// `WITH [RECURSIVE] name [(columns)] AS [[NOT] MATERIALIZED] (body) [SEARCH …] [CYCLE …] [, …] main`
 ///
 /// The first word of a body, or of the main statement, decides. A body may begin with `WITH` again: `level`
 /// says at which depth of parentheses the innermost list stands that we are in. Once its main statement
 /// has been passed over, we are behind a body of the list around it.
 fn with<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
+    if !tokens.may_hold_into()
+        && !tokens.may_hold_writing_body()
+        && !tokens.may_call_write_function()
+    {
+        return read_unless_called(tokens);
+    }
     let outermost = tokens.depth();
     let mut level = outermost;
     'definitions: loop {
@@ -135,7 +116,7 @@ fn with<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
                     tokens.next();
                 }
                 _ if token.kind == Kind::Comma => continue 'definitions,
-                _ if level == outermost => return query(tokens),
+                _ if level == outermost => return careful_query(tokens),
                 _ => {
                     level -= 1;
                     skip_to_depth(tokens, level);

@@ -1,7 +1,7 @@
 //! The functions that change rows although a SELECT calls them.
 
 use super::lexer::{Kind, Lexer};
-use super::name::Name;
+use super::name::{NAME_BYTES_MAX, Name};
 
 /// The names of functions that change rows, so that `SELECT transfer(1, 2)` counts as a write.
 ///
@@ -22,6 +22,8 @@ use super::name::Name;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteFunctions {
     functions: Vec<Function>,
+    /// A bit for each byte that a call may end with before its parenthesis, taken modulo 32, which folds case.
+    last_bytes: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct NotAFunctionName(String);
 
 impl WriteFunctions {
     /// No functions: every `SELECT` without `INTO` and without a writing `WITH` is a read.
-    pub const NONE: &Self = &Self { functions: Vec::new() };
+    pub const NONE: &Self = &Self { functions: Vec::new(), last_bytes: 0 };
 
     /// The functions of these names, spelled as in SQL.
     ///
@@ -53,8 +55,9 @@ impl WriteFunctions {
         let functions = names
             .into_iter()
             .map(|name| Function::parse(name.as_ref()))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { functions })
+            .collect::<Result<Vec<_>, _>>()?;
+        let last_bytes = functions.iter().map(Function::last_bytes).fold(0, |all, bits| all | bits);
+        Ok(Self { functions, last_bytes })
     }
 
     /// Whether no function is registered.
@@ -72,9 +75,42 @@ impl WriteFunctions {
             }
         })
     }
+
+    /// Whether `text`, which stands before a parenthesis, may end with one of the names; it may only look so.
+    pub(super) fn may_end(&self, text: &[u8]) -> bool {
+        let Some(last) = text.last() else { return false };
+        bit(*last) & self.last_bytes != 0
+            && self.functions.iter().any(|function| function.may_end(text))
+    }
+}
+
+/// The bit of a byte in [`WriteFunctions::last_bytes`].
+const fn bit(byte: u8) -> u32 {
+    1 << (byte & 31)
 }
 
 impl Function {
+    /// The bytes that a call may end with: the last one of the name, in any case, or a quote.
+    fn last_bytes(&self) -> u32 {
+        match self.name.as_bytes().last() {
+            Some(last) if !self.may_be_spelled_otherwise() => bit(*last) | bit(b'"'),
+            _ => u32::MAX,
+        }
+    }
+
+    fn may_end(&self, text: &[u8]) -> bool {
+        let text = text.strip_suffix(b"\"").unwrap_or(text);
+        let start = text.len().checked_sub(self.name.len());
+        let end = start.and_then(|start| text.get(start..));
+        self.may_be_spelled_otherwise()
+            || end.is_some_and(|end| end.eq_ignore_ascii_case(self.name.as_bytes()))
+    }
+
+    /// The server cuts longer names to this length, and a quote in a name is doubled.
+    fn may_be_spelled_otherwise(&self) -> bool {
+        self.name.len() >= NAME_BYTES_MAX || self.name.contains('"')
+    }
+
     fn parse(text: &str) -> Result<Self, NotAFunctionName> {
         let mut lexer = Lexer::new(text);
         let tokens: Vec<_> = lexer.by_ref().take(4).collect();

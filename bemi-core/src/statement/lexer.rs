@@ -48,6 +48,11 @@ impl<'sql> Lexer<'sql> {
         Self { sql, at, after_dot: false }
     }
 
+    /// The whole text.
+    pub(super) fn sql(&self) -> &'sql [u8] {
+        self.sql.as_bytes()
+    }
+
     /// The token's text as written.
     pub(super) fn text(&self, token: Token) -> &'sql str {
         self.sql.get(token.start..token.end).unwrap_or_default()
@@ -256,6 +261,16 @@ impl Iterator for Lexer<'_> {
         self.after_dot = kind == Kind::Dot;
         Some(Token { kind, start, end })
     }
+}
+
+/// Whether the byte is white space to the server.
+pub(super) fn is_space(byte: u8) -> bool {
+    is(byte, SPACE)
+}
+
+/// Whether the byte goes on with a name or keyword that stands before it.
+pub(super) fn is_in_name(byte: u8) -> bool {
+    is(byte, NAME)
 }
 
 const SPACE: u8 = 1;

@@ -5,7 +5,7 @@
 //! can fail: any text has a verdict.
 //!
 //! ```text
-//! lexer ─▶ tokens (of one statement) ─▶ classify, transaction ─▶ Statement
+//! lexer ─▶ tokens (of one statement) ─▶ classify (quick), transaction ─▶ Statement
 //!   ├────▶ redact ─▶ text without literals
 //!   └────▶ inline ─▶ text with the message in it
 //! ```
@@ -22,6 +22,7 @@ mod functions;
 mod inline;
 mod lexer;
 mod name;
+mod quick;
 mod redact;
 mod tokens;
 mod transaction;
@@ -79,14 +80,15 @@ impl<'sql> Statement<'sql> {
     /// The same, where a query that calls one of these functions is a write.
     #[must_use]
     pub fn classify_with(sql: &'sql str, functions: &WriteFunctions) -> Self {
-        if !may_hold_several(sql) {
-            return classify::classify(&mut Tokens::new(sql, functions)).unwrap_or(Self::Read);
+        let mut tokens = Tokens::new(sql, functions);
+        if !tokens.may_hold_several() {
+            return classify::classify(&mut tokens).unwrap_or(Self::Read);
         }
         let mut single = None;
         let mut several = false;
         let mut writes = false;
         let mut controls = false;
-        for (_, statement) in statements_with(sql, functions) {
+        for (_, statement) in each_statement(sql, tokens) {
             several = single.replace(statement).is_some();
             writes |= statement.writes();
             controls |= matches!(statement, Self::Control(_));
@@ -134,7 +136,13 @@ pub fn statements_with<'sql>(
     sql: &'sql str,
     functions: &WriteFunctions,
 ) -> impl Iterator<Item = (Range<usize>, Statement<'sql>)> {
-    let mut tokens = Tokens::new(sql, functions);
+    each_statement(sql, Tokens::new(sql, functions))
+}
+
+fn each_statement<'sql>(
+    sql: &'sql str,
+    mut tokens: Tokens<'sql, '_>,
+) -> impl Iterator<Item = (Range<usize>, Statement<'sql>)> {
     let mut start = Some(0);
     std::iter::from_fn(move || {
         loop {
@@ -153,12 +161,6 @@ pub fn statements_with<'sql>(
 /// Whether a single statement is a query: what may call a function that writes.
 pub(crate) fn is_query(sql: &str) -> bool {
     classify::is_query(&mut Tokens::new(sql, WriteFunctions::NONE))
-}
-
-/// Whether there is a semicolon, be it in a string, that is not at the end.
-fn may_hold_several(sql: &str) -> bool {
-    let text = sql.trim_end_matches(|end: char| end == ';' || end.is_ascii_whitespace());
-    text.contains(';')
 }
 
 /// The range without white space around, and without the semicolon at its end.
@@ -219,9 +221,12 @@ mod tests {
             "1.",
             ";",
             "CREATE ",
+            "SELECT 1;",
+            "WITH a AS (SELECT 1) SELECT 2;",
         ] {
             let sql = part.repeat(200_000);
             let _ = Statement::classify(&sql);
+            let _ = Statement::classify_with(&sql, &WriteFunctions::new(["transfer"]).unwrap());
             let _ = statements(&sql).count();
             let _ = redact_literals(&sql);
         }

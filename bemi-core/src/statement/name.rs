@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The server cuts longer names (`NAMEDATALEN` - 1).
-const NAME_BYTES_MAX: usize = 63;
+pub(super) const NAME_BYTES_MAX: usize = 63;
 
 /// The name of a savepoint, as it stands in the statement's text.
 ///

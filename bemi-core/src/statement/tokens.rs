@@ -6,6 +6,7 @@
 use super::functions::WriteFunctions;
 use super::lexer::{Kind, Lexer, Token};
 use super::name::Name;
+use super::quick::{self, Look};
 
 pub(super) struct Tokens<'sql, 'f> {
     lexer: Lexer<'sql>,
@@ -15,6 +16,9 @@ pub(super) struct Tokens<'sql, 'f> {
     /// Inside `BEGIN ATOMIC … END` semicolons end no statement.
     pub(super) blocks: usize,
     ended: bool,
+    look: Look,
+    may_hold_writing_body: Option<bool>,
+    may_call: Option<bool>,
 }
 
 /// What was read of a possible call: `name (` or `schema.name (`.
@@ -43,8 +47,40 @@ impl Keyword {
 
 impl<'sql, 'f> Tokens<'sql, 'f> {
     pub(super) fn new(sql: &'sql str, functions: &'f WriteFunctions) -> Self {
-        let lexer = Lexer::new(sql);
-        Self { lexer, functions, calls: Calls::default(), depth: 0, blocks: 0, ended: false }
+        Self {
+            lexer: Lexer::new(sql),
+            functions,
+            calls: Calls::default(),
+            depth: 0,
+            blocks: 0,
+            ended: false,
+            look: Look::at(sql.as_bytes()),
+            may_hold_writing_body: None,
+            may_call: None,
+        }
+    }
+
+    /// Whether the text may hold several statements.
+    pub(super) fn may_hold_several(&self) -> bool {
+        self.look.semicolon
+    }
+
+    /// Whether the word `INTO` may stand somewhere in the text.
+    pub(super) fn may_hold_into(&self) -> bool {
+        self.look.into
+    }
+
+    /// Whether, in a `WITH` somewhere in the text, a statement may stand that changes rows.
+    pub(super) fn may_hold_writing_body(&mut self) -> bool {
+        let sql = self.lexer.sql();
+        *self.may_hold_writing_body.get_or_insert_with(|| quick::may_hold_writing_body(sql))
+    }
+
+    /// Whether a registered function may be called somewhere in the text.
+    pub(super) fn may_call_write_function(&mut self) -> bool {
+        let (sql, functions) = (self.lexer.sql(), self.functions);
+        let may_call = || !functions.is_empty() && quick::may_call(sql, functions);
+        *self.may_call.get_or_insert_with(may_call)
     }
 
     /// Goes on behind the semicolon that ended the statement; false at the end of the text.
@@ -89,18 +125,9 @@ impl<'sql, 'f> Tokens<'sql, 'f> {
         keyword
     }
 
-    /// The bytes that no token has been cut from, of this statement and those behind it.
-    pub(super) fn rest(&self) -> &'sql [u8] {
-        self.lexer.rest()
-    }
-
     /// Where the next token is looked for.
     pub(super) fn offset(&self) -> usize {
         self.lexer.offset()
-    }
-
-    pub(super) fn watches_calls(&self) -> bool {
-        !self.functions.is_empty()
     }
 
     /// Whether a registered function was called so far in this statement.
