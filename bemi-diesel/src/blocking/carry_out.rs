@@ -24,7 +24,7 @@ pub(super) enum Text {
 }
 
 impl BemiPgConnection {
-    /// Sends what `run` sends, as `plan` says. `affected` is to tell from the answer to a write how many rows it has certainly changed.
+    /// Sends what `run` sends, as `plan` says. `affected` tells from the answer how many rows a write has certainly changed.
     ///
     /// # Errors
     ///
@@ -129,10 +129,10 @@ impl Wrapping<'_> {
         let begin = format!("BEGIN; {}", emission(message));
         AnsiTransactionManager::begin_transaction_sql(wrapping.connection, &begin)?;
         let answer = write(wrapping.connection)?;
-        wrapping.over = true;
+        let committed = AnsiTransactionManager::commit_transaction(wrapping.connection);
         // A COMMIT that the server refuses has ended the transaction just as well.
-        AnsiTransactionManager::commit_transaction(wrapping.connection)?;
-        Ok(answer)
+        wrapping.over = true;
+        committed.map(|()| answer)
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bemi_diesel::with_context_sync;
+use diesel::connection::InstrumentationEvent;
 use diesel::deserialize;
 use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
@@ -70,4 +71,23 @@ async fn what_was_written_is_committed_before_its_rows_are_read() {
         insert(connection, 2).unwrap();
     });
     assert_eq!(app.changes().await, [[by(1, inserted(1, "x"))], [by(1, inserted(2, "x"))]]);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_instrumentation_before_the_commit_rolls_back() {
+    let app = App::new().await;
+    let connection = &mut app.connection();
+    connection.set_instrumentation(|event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::CommitTransaction { .. } = event {
+            panic!("on purpose");
+        }
+    });
+    with_context_sync(user(1), || {
+        let write = || insert(connection, 1);
+        assert!(catch_unwind(AssertUnwindSafe(write)).is_err());
+        connection.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        insert(connection, 2).unwrap();
+    });
+    assert_eq!(app.idle_in_transaction().await, 0);
+    assert_eq!(app.changes().await, [[by(1, inserted(2, "x"))]]);
 }
