@@ -1,11 +1,12 @@
 //! Failed writes: the error is that of plain diesel-async, and nothing is left behind.
 
-use bemi_diesel::with_context;
+use bemi_diesel::{BemiAsyncPgConnection, with_context};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use crate::app::{App, by, insert, inserted, todo, user};
+use crate::app::{App, by, by_nobody, insert, inserted, todo, user};
+use crate::relay::Relay;
 
 /// What of an error the caller may look at.
 #[derive(Debug, PartialEq)]
@@ -173,4 +174,28 @@ async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     drop(ours);
     app.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     assert_eq!(app.journal().await.len(), 1);
+}
+
+/// The write is on its way by then, as a request to cancel may hit BEGIN alone. It has happened, and to say anything else would be wrong.
+#[tokio::test]
+async fn a_write_is_reported_as_done_where_only_its_begin_was_refused() {
+    let app = App::new().await;
+    let refused = |said: &mut [u8]| {
+        for place in 0..said.len().saturating_sub(5) {
+            if said[place..].starts_with(b"BEGIN") {
+                said[place..place + 5].copy_from_slice(b"BEGUN");
+            }
+        }
+    };
+    let relay = Relay::changing(&app, refused).await;
+    let mut ours = BemiAsyncPgConnection::establish(&relay.url).await.unwrap();
+    with_context(user(1), async {
+        assert_eq!(insert(&mut ours, 1).await.unwrap(), 1);
+        // An error of the write is the write's.
+        assert_eq!(seen(insert(&mut ours, 1).await.unwrap_err()).kind, "UniqueViolation");
+    })
+    .await;
+    assert!(!ours.is_in_transaction());
+    assert_eq!(app.changes().await.concat(), [by_nobody(inserted(1, "x"))]);
+    assert_eq!(app.in_transaction().await, 0);
 }

@@ -24,6 +24,11 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn start(app: &App) -> Self {
+        Self::changing(app, |_| {}).await
+    }
+
+    /// A relay that lets `change` change what clients say.
+    pub(crate) async fn changing(app: &App, change: fn(&mut [u8])) -> Self {
         let server = ("127.0.0.1", shared_cluster().port());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -32,7 +37,7 @@ impl Relay {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(server).await.unwrap();
-                tokio::spawn(relay(client, server, Arc::clone(&counter)));
+                tokio::spawn(relay(client, server, Arc::clone(&counter), change));
             }
         });
         let direct = app.database.url();
@@ -47,7 +52,12 @@ impl Relay {
     }
 }
 
-async fn relay(mut client: TcpStream, mut server: TcpStream, round_trips: Arc<AtomicUsize>) {
+async fn relay(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    round_trips: Arc<AtomicUsize>,
+    change: fn(&mut [u8]),
+) {
     let (mut from_client, mut from_server) = (vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]);
     let mut answered = true;
     loop {
@@ -56,6 +66,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, round_trips: Arc<At
                 if std::mem::take(&mut answered) {
                     round_trips.fetch_add(1, Ordering::Relaxed);
                 }
+                change(&mut from_client);
                 (&mut server, read.map(|length| &from_client[..length]))
             }
             read = server.read(&mut from_server) => {
