@@ -25,3 +25,8 @@ pub use postgres::{
     smoke_majors,
 };
 pub use worker::{Output, RunningWorker, WorkerCommand};
+
+/// The code of the guide, compiled: before and after, for each library.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/adapters.md")]
+struct AdapterGuide;
