@@ -160,25 +160,48 @@ async fn a_begin_that_turns_out_to_have_failed_does_not_cost_later_writes_their_
     assert_eq!(app.changes().await.last().unwrap(), &[by(1, inserted(2, "x"))]);
 }
 
+/// In the plain client the transaction of the script would be left open, and aborted.
+#[tokio::test]
+async fn a_script_that_fails_while_a_write_is_in_flight_does_not_cost_later_writes_their_context() {
+    let app = App::new().await;
+    let insert = app.client.prepare(INSERT).await.unwrap();
+    with_context(user(1), async {
+        let (script, write) = tokio::join!(
+            biased;
+            app.client.batch_execute("BEGIN; SELECT 1 / 0; COMMIT"),
+            app.client.execute(&insert, &[&1, &"x"]),
+        );
+        assert_eq!(script.unwrap_err().code().unwrap().code(), "22012");
+        assert_eq!(write.unwrap_err().code().unwrap().code(), "25P02");
+        assert_eq!(app.idle_in_transaction().await, 0);
+        app.client.execute(&insert, &[&2, &"x"]).await.unwrap();
+    })
+    .await;
+    assert_eq!(app.changes().await, [[by(1, inserted(2, "x"))]]);
+}
+
 /// Nobody waits for the answers, and the outcome of each is not known when the next is sent.
 #[tokio::test]
 async fn what_was_sent_and_dropped_misleads_nobody() {
     let app = App::new().await;
     let insert = app.client.prepare(INSERT).await.unwrap();
-    let send = |sql: &'static str| assert!(app.client.batch_execute(sql).now_or_never().is_none());
+    let text = |sql: &'static str| assert!(app.client.batch_execute(sql).now_or_never().is_none());
+    let write = |id: i32| {
+        assert!(app.client.execute(&insert, &[&id, &"x"]).now_or_never().is_none());
+    };
     with_context(user(1), async {
-        send("BEGIN; INSERT INTO todo VALUES (1, 'x'); SAVEPOINT a");
-        send("INSERT INTO todo VALUES (2, 'x')");
-        // It fails, and so does all behind it, up to the rollback.
-        send("INSERT INTO todo VALUES (2, 'x')");
-        send("RELEASE a");
-        send("SAVEPOINT a");
-        send("ROLLBACK TO a");
+        text("BEGIN; SAVEPOINT a");
+        write(2);
+        // It fails, and so does all behind it, up to the rollback, which is to the first of the two savepoints.
+        write(2);
+        text("RELEASE a");
+        text("SAVEPOINT a");
+        text("ROLLBACK TO a");
         app.client.execute(&insert, &[&3, &"x"]).await.unwrap();
         app.client.batch_execute("COMMIT").await.unwrap();
     })
     .await;
-    assert_eq!(app.changes().await, [[by(1, inserted(1, "x")), by(1, inserted(3, "x"))]]);
+    assert_eq!(app.changes().await, [[by(1, inserted(3, "x"))]]);
 }
 
 /// An autocommit write is queued as a whole: the messages of two that are polled at once do not mix.
