@@ -6,7 +6,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use bemi_core::{Context, ContextError};
+use bemi_core::{Context, ContextError, carrier};
+use http::HeaderMap;
 use http::request::Parts;
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ use crate::trace_context::TraceParent;
 pub(crate) struct Capture {
     pub(crate) request_id: bool,
     pub(crate) trace_context: bool,
+    pub(crate) accept_context: bool,
     closure: Option<Arc<Closure>>,
 }
 
@@ -34,7 +36,8 @@ impl Capture {
 
     /// The context of a request, and its id if that is asked for.
     pub(crate) fn take(&self, parts: &mut Parts) -> (Context, Option<RequestId>) {
-        let mut context = Context::new();
+        let accepted = self.accept_context.then(|| accepted(&parts.headers)).flatten();
+        let mut context = accepted.unwrap_or_default();
         let request_id = self.request_id.then(|| RequestId::ensure(&mut parts.headers));
         if let Some(id) = &request_id {
             context.insert("request_id", id.as_str());
@@ -57,9 +60,28 @@ impl fmt::Debug for Capture {
         f.debug_struct("Capture")
             .field("request_id", &self.request_id)
             .field("trace_context", &self.trace_context)
+            .field("accept_context", &self.accept_context)
             .field("set_context", &self.closure.is_some())
             .finish()
     }
+}
+
+/// The context that the caller sent along, if there is one and it is fit to be kept.
+fn accepted(headers: &HeaderMap) -> Option<Context> {
+    let mut values = headers.get_all(carrier::CONTEXT_KEY).iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        tracing::debug!("the request has several carried contexts; none is taken");
+        return None;
+    }
+    let Ok(value) = value.to_str() else {
+        tracing::debug!("the request's carried context is not ASCII; it is not taken");
+        return None;
+    };
+    carrier::extract(|_| Some(value)).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the request's carried context is not taken");
+        None
+    })
 }
 
 /// The context of a request whose own one could not be made.

@@ -94,6 +94,32 @@ impl ContextLayer {
         self.capture.trace_context = true;
         self
     }
+
+    /// Starts from the context that the caller has sent in the header `x-bemi-context`, which
+    /// [`carrier::inject`](bemi_core::carrier::inject) puts there: what a service does for another
+    /// one then has the context of the request that asked for it.
+    ///
+    /// **Only for services that nobody but your own can reach.** Any client can send the header, and
+    /// so forge a context: a service that is open to the world must not accept it, or a proxy in
+    /// front must take it away.
+    ///
+    /// What this layer records by itself wins over what was sent: the keys of
+    /// [`set_context`](Self::set_context), [`request_id`](Self::request_id) and
+    /// [`trace_context`](Self::trace_context). A header that is no context, is larger than 4 KiB, or
+    /// is there twice is not taken, which is logged at level debug; the request goes on.
+    ///
+    /// ```
+    /// use bemi_axum::ContextLayer;
+    /// use serde_json::json;
+    ///
+    /// let layer = ContextLayer::new()
+    ///     .accept_context()
+    ///     .set_context(|parts| json!({ "service": "billing", "endpoint": parts.uri.path() }));
+    /// ```
+    pub fn accept_context(mut self) -> Self {
+        self.capture.accept_context = true;
+        self
+    }
 }
 
 impl<S> Layer<S> for ContextLayer {

@@ -80,6 +80,19 @@
 //! covers the fallback, where no route has matched: `endpoint` is `null` there, and `route_layer`
 //! leaves such requests alone.
 //!
+//! # Services that call services
+//!
+//! [`carrier::inject`] puts the context into the headers of an outgoing request, and a layer with
+//! [`accept_context`](ContextLayer::accept_context) starts from it:
+//!
+//! ```
+//! use axum::http::{HeaderMap, HeaderValue};
+//! use bemi_axum::carrier;
+//!
+//! let mut headers = HeaderMap::new();
+//! carrier::inject(|name, value| Some(headers.insert(name, HeaderValue::try_from(value).ok()?)));
+//! ```
+//!
 //! # Tasks
 //!
 //! A scope does not cross [`tokio::spawn`] by itself: use [`spawn`] and [`spawn_blocking`] of this
@@ -99,7 +112,7 @@ mod service;
 mod trace_context;
 
 pub use bemi_core::{
-    Context, ContextFutureExt, Scope, add_context, current_context, spawn, spawn_blocking,
+    Context, ContextFutureExt, Scope, add_context, carrier, current_context, spawn, spawn_blocking,
     with_context, with_context_sync,
 };
 

@@ -26,6 +26,7 @@
 //! ```
 
 pub mod adapter;
+pub mod carrier;
 mod change;
 mod change_id;
 pub mod changes_table;

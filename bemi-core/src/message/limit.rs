@@ -1,23 +1,44 @@
 //! The size limit of an encoded context: what does not fit is left out, largest first, and named.
 //!
-//! Invariant: the result is a JSON object of at most the limit, whatever goes in.
+//! Invariant: the result is a JSON object of at most the limit, whatever goes in, in the characters that are asked for.
 
 use std::cmp::Reverse;
+use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
+
+use super::{SIZE_LIMIT_MAX_BYTES, SIZE_LIMIT_MIN_BYTES};
 
 /// The key under which bemi speaks of a context itself.
 const BEMI_KEY: &str = "_bemi";
 
+/// The characters that a text may consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charset {
+    /// All.
+    Unicode,
+    /// Visible ones of ASCII, and the space.
+    Ascii,
+}
+
+/// The nearest size limit that can be set.
+pub(crate) fn clamped(limit_bytes: usize) -> usize {
+    limit_bytes.clamp(SIZE_LIMIT_MIN_BYTES, SIZE_LIMIT_MAX_BYTES)
+}
+
 /// `fields` as JSON text of at most `limit_bytes`.
-pub(super) fn to_json_within(mut fields: Map<String, Value>, limit_bytes: usize) -> String {
-    let whole = json_text(&fields);
+pub(crate) fn to_json_within(
+    mut fields: Map<String, Value>,
+    limit_bytes: usize,
+    charset: Charset,
+) -> String {
+    let whole = charset.json_text(&fields);
     if whole.len() <= limit_bytes {
         return whole;
     }
 
     let mut candidates = Vec::new();
-    collect_leaves(&fields, &mut Vec::new(), &mut candidates);
+    charset.collect_leaves(&fields, &mut Vec::new(), &mut candidates);
     candidates.sort_by_key(|leaf| Reverse(leaf.saved_bytes));
 
     let mut size_bytes = whole.len() + TRUNCATED_FRAME_BYTES;
@@ -31,7 +52,7 @@ pub(super) fn to_json_within(mut fields: Map<String, Value>, limit_bytes: usize)
         pointers.push(pointer(&leaf.path));
     }
     name_truncated(&mut fields, &pointers);
-    let text = json_text(&fields);
+    let text = charset.json_text(&fields);
     if text.len() <= limit_bytes {
         return text;
     }
@@ -39,7 +60,7 @@ pub(super) fn to_json_within(mut fields: Map<String, Value>, limit_bytes: usize)
     // So many small fields that naming them takes more than they do: the pointer to the whole.
     let mut nothing = Map::new();
     name_truncated(&mut nothing, &[String::new()]);
-    json_text(&nothing)
+    charset.json_text(&nothing)
 }
 
 /// What `"_bemi":{"truncated":[]},` takes.
@@ -52,20 +73,60 @@ struct Leaf {
     saved_bytes: usize,
 }
 
-fn collect_leaves(fields: &Map<String, Value>, path: &mut Vec<String>, leaves: &mut Vec<Leaf>) {
-    for (key, value) in fields {
-        path.push(key.clone());
-        match value {
-            Value::Object(inner) if !inner.is_empty() => collect_leaves(inner, path, leaves),
-            _ => {
-                // `"key":value,` goes, `"/path",` comes.
-                let gone = json_text(key).len() + json_text(value).len() + 2;
-                let come = json_text(&pointer(path)).len() + 1;
-                leaves.push(Leaf { path: path.clone(), saved_bytes: gone.saturating_sub(come) });
+impl Charset {
+    fn collect_leaves(
+        self,
+        fields: &Map<String, Value>,
+        path: &mut Vec<String>,
+        leaves: &mut Vec<Leaf>,
+    ) {
+        for (key, value) in fields {
+            path.push(key.clone());
+            match value {
+                Value::Object(inner) if !inner.is_empty() => {
+                    self.collect_leaves(inner, path, leaves);
+                }
+                _ => {
+                    // `"key":value,` goes, `"/path",` comes.
+                    let gone = self.json_text(key).len() + self.json_text(value).len() + 2;
+                    let come = self.json_text(&pointer(path)).len() + 1;
+                    let saved_bytes = gone.saturating_sub(come);
+                    leaves.push(Leaf { path: path.clone(), saved_bytes });
+                }
+            }
+            path.pop();
+        }
+    }
+
+    /// A `Value`, a map of them or a string is always JSON: the keys are strings, and nothing in it has a serializer of its own
+    /// that could fail.
+    fn json_text<T: serde::Serialize + ?Sized>(self, value: &T) -> String {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        match self {
+            Self::Unicode => text,
+            Self::Ascii => escaped(text),
+        }
+    }
+}
+
+/// JSON has characters beyond ASCII in strings only, where any may be written by its UTF-16 code.
+fn escaped(json: String) -> String {
+    let is_visible = |character| matches!(character, ' '..='~');
+    if json.chars().all(is_visible) {
+        return json;
+    }
+    let mut text = String::with_capacity(json.len() * 2);
+    for character in json.chars() {
+        if is_visible(character) {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
             }
         }
-        path.pop();
     }
+    text
 }
 
 fn remove(fields: &mut Map<String, Value>, path: &[String]) {
@@ -101,19 +162,13 @@ fn name_truncated(fields: &mut Map<String, Value>, pointers: &[String]) {
     }
 }
 
-/// A `Value`, a map of them or a string is always JSON: the keys are strings, and nothing in it
-/// has a serializer of its own that could fail.
-fn json_text<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn limited(value: Value, limit_bytes: usize) -> Value {
         let Value::Object(fields) = value else { panic!("an object") };
-        let text = to_json_within(fields, limit_bytes);
+        let text = to_json_within(fields, limit_bytes, Charset::Unicode);
         assert!(text.len() <= limit_bytes, "{} > {limit_bytes}", text.len());
         serde_json::from_str(&text).unwrap()
     }

@@ -8,7 +8,7 @@
 //! Invariant: what [`MessageOptions::encode`] returns is a JSON object that `jsonb` can hold and that
 //! is no larger than the limit.
 
-mod limit;
+pub(crate) mod limit;
 mod redaction;
 
 use std::borrow::Cow;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::limit::Charset;
 pub use self::redaction::Redaction;
 use crate::Context;
 use crate::statement::redact_literals;
@@ -92,7 +93,7 @@ impl MessageOptions {
     /// nearest of the two is taken.
     #[must_use]
     pub fn size_limit_bytes(mut self, bytes: usize) -> Self {
-        self.size_limit_bytes = bytes.clamp(SIZE_LIMIT_MIN_BYTES, SIZE_LIMIT_MAX_BYTES);
+        self.size_limit_bytes = limit::clamped(bytes);
         self
     }
 
@@ -124,16 +125,13 @@ impl MessageOptions {
     /// pointer, and a NUL character, which `jsonb` cannot hold, becomes U+FFFD.
     #[must_use]
     pub fn encode(&self, context: &Context, sql: Option<&str>) -> ContextMessage {
-        let mut fields = context.as_map().clone();
-        for (key, value) in &mut fields {
-            self.redaction.apply(key, value);
-        }
+        let mut fields = self.redaction.redacted(context);
         if let Some(text) = sql.and_then(|sql| self.sql_text(sql))
             && !fields.contains_key(SQL_KEY)
         {
             fields.insert(SQL_KEY.to_owned(), Value::String(text.into_owned()));
         }
-        let json = limit::to_json_within(fields, self.size_limit_bytes);
+        let json = limit::to_json_within(fields, self.size_limit_bytes, Charset::Unicode);
         ContextMessage { json: without_nul(&json).into() }
     }
 
@@ -206,7 +204,7 @@ impl std::fmt::Display for ContextMessage {
 }
 
 /// `jsonb` refuses the escape `\u0000`: the replacement character takes its place, same length.
-fn without_nul(json: &str) -> Cow<'_, str> {
+pub(crate) fn without_nul(json: &str) -> Cow<'_, str> {
     if !json.contains("\\u0000") {
         return Cow::Borrowed(json);
     }

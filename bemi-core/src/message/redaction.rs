@@ -1,6 +1,8 @@
 //! Which values must not leave the process.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::Context;
 
 /// The text that takes the place of a value.
 const REDACTED: &str = "[redacted]";
@@ -45,8 +47,17 @@ impl Redaction {
         self
     }
 
+    /// The fields of `context`, redacted.
+    pub(crate) fn redacted(&self, context: &Context) -> Map<String, Value> {
+        let mut fields = context.as_map().clone();
+        for (key, value) in &mut fields {
+            self.apply(key, value);
+        }
+        fields
+    }
+
     /// Redacts `value`, which stands under `key`, in place.
-    pub(super) fn apply(&self, key: &str, value: &mut Value) {
+    fn apply(&self, key: &str, value: &mut Value) {
         if self.matches(key) {
             // That there was nothing is no secret.
             if !value.is_null() {
