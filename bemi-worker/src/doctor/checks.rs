@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::finding::Diagnosis;
 use crate::WorkerError;
 use crate::config::Config;
+use crate::setup::LOOK_INTERVAL;
 use crate::setup::functions::{CONTEXT_FUNCTIONS, REQUEST_FUNCTIONS};
 use crate::setup::inspect::{Member, RecordKind, Table};
 use crate::setup::plan::{belongs, context};
@@ -228,10 +229,15 @@ fn event_trigger(facts: &Facts, diagnosis: &mut Diagnosis) {
         } else {
             "there is no event trigger"
         };
+        let why = format!(
+            "a running worker looks for new tables every {} s, as far as its role owns them; what is \
+             written to them before is not tracked",
+            LOOK_INTERVAL.as_secs()
+        );
         diagnosis.warn(
             "B016",
             what,
-            "new tables are not tracked by themselves",
+            &why,
             "run `bemi-worker setup` once as a superuser, or after each migration",
         );
     }

@@ -12,11 +12,13 @@
 mod backoff;
 mod flow;
 mod session;
+mod tables;
 
 use std::time::{Duration, Instant};
 
 use bemi_core::Lsn;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use self::backoff::Backoff;
@@ -84,6 +86,8 @@ pub async fn run(
     let mut slot_in_use_since = None;
     // What is wrong is said once, not with every attempt.
     let mut told = None;
+    // Ends with this function.
+    let mut beside = JoinSet::new();
 
     loop {
         let opened_at = Instant::now();
@@ -96,6 +100,9 @@ pub async fn run(
                     was_open = true;
                     slot_in_use_since = None;
                     told = None;
+                    if beside.is_empty() && !options.once {
+                        beside.spawn(tables::follow(config.clone()));
+                    }
                     flow.run(&mut shutdown, &mut summary).await
                 }
                 Err(error) => Err(error),

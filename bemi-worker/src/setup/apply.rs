@@ -34,7 +34,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(500);
 const SLOT_TIMEOUT: &str = "5min";
 
 /// Held by whoever changes the setup of a database: "bemi" in ASCII.
-const SETUP_LOCK: i64 = 0x6265_6d69;
+pub(super) const SETUP_LOCK: i64 = 0x6265_6d69;
 
 /// The connections that setup works on.
 pub(super) struct Sessions {
@@ -131,7 +131,11 @@ pub(super) async fn apply(
     Ok(outcome)
 }
 
-async fn transaction(client: &mut Client, sql: &[String], timeout: &str) -> Result<(), Error> {
+pub(super) async fn transaction(
+    client: &mut Client,
+    sql: &[String],
+    timeout: &str,
+) -> Result<(), Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{timeout}'")).await?;
     for statement in sql {
@@ -140,7 +144,7 @@ async fn transaction(client: &mut Client, sql: &[String], timeout: &str) -> Resu
     transaction.commit().await
 }
 
-async fn locking(
+pub(super) async fn locking(
     client: &mut Client,
     step: &Step,
     table: &str,

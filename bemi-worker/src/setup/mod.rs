@@ -11,6 +11,7 @@
 //! source, with what it was before; nothing else is ever changed or removed.
 
 mod apply;
+mod follow;
 pub(crate) mod functions;
 pub(crate) mod inspect;
 mod options;
@@ -21,6 +22,7 @@ mod script;
 pub(crate) mod source_schema;
 mod teardown;
 
+pub(crate) use follow::{Followed, Follower, LOOK_INTERVAL};
 pub use options::{IdentityPolicy, SetupOptions, TeardownOptions};
 pub use teardown::{preview_teardown, teardown, teardown_with};
 

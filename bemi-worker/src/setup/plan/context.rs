@@ -46,19 +46,27 @@ pub(super) fn plan_requests(config: &Config, source: &Source, rules: &Rules, pla
         if !sql.is_empty() {
             plan.source("create the functions that take the context of PostgREST's requests", sql);
         }
-        for (table, member) in missing(source, rules) {
-            plan.step(
-                Side::Source,
-                format!("take the context of PostgREST's requests on {}", member.name()),
-                Action::Locking { sql: vec![request_triggers::create(&table)], table },
-            );
-        }
     }
+    plan_triggers(source, rules, plan);
     for trigger in unwanted(config, source, rules) {
         drop_trigger(trigger, plan);
     }
     if !rules.takes_requests {
         drop_functions(source, plan);
+    }
+}
+
+/// The triggers that are missing.
+pub(super) fn plan_triggers(source: &Source, rules: &Rules, plan: &mut Plan) {
+    if !rules.takes_requests {
+        return;
+    }
+    for (table, member) in missing(source, rules) {
+        plan.step(
+            Side::Source,
+            format!("take the context of PostgREST's requests on {}", member.name()),
+            Action::Locking { sql: vec![request_triggers::create(&table)], table },
+        );
     }
 }
 

@@ -105,6 +105,18 @@ pub(crate) fn plan(
     Ok(plan)
 }
 
+/// Decides what to do about tables that were made or changed since the last setup.
+pub(crate) fn plan_tables(config: &Config, source: &Source, rules: &Rules) -> Plan {
+    let mut plan = Plan::default();
+    // What makes them is setup.
+    if config.publication.both().iter().all(|name| source.publication(name).is_some()) {
+        table::plan(source, rules, &mut plan);
+        publication::plan(config, source, rules, &mut plan);
+        context::plan_triggers(source, rules, &mut plan);
+    }
+    plan
+}
+
 impl Plan {
     fn step(&mut self, side: Side, what: impl Into<String>, action: Action) {
         self.steps.push(Step { what: what.into(), side, action });

@@ -6,6 +6,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::{Action, Plan, Side, belongs, names, record};
 use crate::config::Config;
+use crate::setup::LOOK_INTERVAL;
 use crate::setup::inspect::{RecordKind, Source, Table};
 use crate::setup::rules::Rules;
 use crate::setup::source_schema::{EVENT_TRIGGER, create_event_trigger};
@@ -113,11 +114,16 @@ pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
     if source.has_event_trigger && source.has_current_functions {
         return;
     }
+    let looked_for = format!(
+        "a running worker looks for them every {} s, as far as its role owns them; to lose nothing, run \
+         `bemi-worker setup` after making them",
+        LOOK_INTERVAL.as_secs()
+    );
     if let Some(owner) = &source.untrusted_owner {
         plan.note(format!(
-            "new tables are not tracked by themselves: schema bemi belongs to role {owner}, which an \
-             event trigger with our rights must not rely on; run `bemi-worker setup` again after \
-             adding tables, or tear down and set up as a superuser"
+            "new tables are not tracked as they are made: schema bemi belongs to role {owner}, which \
+             an event trigger with our rights must not rely on; {looked_for}, or tear down and set up \
+             as a superuser"
         ));
         return;
     }
@@ -129,9 +135,8 @@ pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
         Action::IfAllowed {
             sql,
             otherwise: format!(
-                "new tables are not tracked by themselves: role {} may not create event triggers, \
-                 which takes a superuser; run `bemi-worker setup` again after adding tables, or \
-                 once as a superuser",
+                "new tables are not tracked as they are made: role {} may not create event triggers, \
+                 which takes a superuser; {looked_for}, or once as a superuser",
                 source.role.name
             ),
         },
