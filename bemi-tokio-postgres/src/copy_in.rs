@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Buf;
 use futures_util::Sink;
@@ -39,7 +39,8 @@ pin_project! {
         #[pin]
         sink: CopyInSink<T>,
         commit: Commit,
-        copied: Option<u64>,
+        // What came of the copy, while the COMMIT is waited for.
+        copied: Option<Result<u64, Error>>,
     }
 }
 
@@ -71,11 +72,20 @@ impl<T: Buf + 'static + Send> BemiCopyInSink<T> {
         context: &mut Context<'_>,
     ) -> Poll<Result<u64, Error>> {
         let this = self.project();
-        let rows = match *this.copied {
-            Some(rows) => rows,
-            None => *this.copied.insert(ready!(this.sink.poll_finish(context))?),
+        let copied = match this.copied.take() {
+            Some(copied) => copied,
+            None => match this.sink.poll_finish(context) {
+                Poll::Ready(copied) => copied,
+                Poll::Pending => return Poll::Pending,
+            },
         };
-        Poll::Ready(ready!(this.commit.poll_done(context)).map(|()| rows))
+        match this.commit.poll_done(context) {
+            Poll::Ready(committed) => Poll::Ready(copied.and_then(|rows| committed.map(|()| rows))),
+            Poll::Pending => {
+                *this.copied = Some(copied);
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -101,6 +111,6 @@ impl<T: Buf + 'static + Send> Sink<T> for BemiCopyInSink<T> {
 
 impl<T> fmt::Debug for BemiCopyInSink<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BemiCopyInSink").field("copied", &self.copied).finish_non_exhaustive()
+        f.debug_struct("BemiCopyInSink").finish_non_exhaustive()
     }
 }

@@ -44,6 +44,25 @@ pub trait BemiGenericClient: sealed::Callable {
         self.calls().prepare(query, parameter_types)
     }
 
+    /// Like [`BemiClient::prepare_cached`].
+    #[cfg(feature = "deadpool")]
+    fn prepare_cached(
+        &self,
+        query: &str,
+    ) -> impl Future<Output = Result<BemiStatement, Error>> + Send {
+        self.calls().prepare_cached(query, &[])
+    }
+
+    /// Like [`BemiClient::prepare_typed_cached`].
+    #[cfg(feature = "deadpool")]
+    fn prepare_typed_cached(
+        &self,
+        query: &str,
+        types: &[Type],
+    ) -> impl Future<Output = Result<BemiStatement, Error>> + Send {
+        self.calls().prepare_cached(query, types)
+    }
+
     /// Like [`BemiClient::query`].
     fn query<T>(
         &self,

@@ -202,7 +202,7 @@ async fn what_is_added_to_the_scope_later_is_in_the_next_write() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_already_in_the_statement_is_not_asked_for() {
+async fn inlined_messages_travel_with_the_write_like_others() {
     let app = App::new().await;
     let settings = Settings::new().without_sql().inline_messages();
     let client = app.another().await.with_settings(settings);

@@ -68,7 +68,7 @@ async fn data_that_is_refused_is_an_error_stores_nothing_and_the_client_goes_on(
         let refused = [
             ("22P02", COPY, "one\tx\n"),
             ("23505", COPY, "1\tx\n1\ty\n"),
-            // The COMMIT speaks.
+            // The COMMIT speaks: nothing was in the way of the data.
             ("23505", "COPY late FROM STDIN", "1\n1\n"),
         ];
         for (code, sql, data) in refused {

@@ -36,9 +36,11 @@ enum Holder<'a> {
     Borrowed(&'a mut BoxFuture<'static, ()>),
 }
 
+type Work = Box<dyn for<'t> FnOnce(&'t BemiTransaction<'_>) -> BoxFuture<'t, ()> + Send>;
+
 /// What the holder is to do.
 enum Call {
-    Run(Box<dyn for<'t> FnOnce(&'t BemiTransaction<'_>) -> BoxFuture<'t, ()> + Send>),
+    Run(Work),
     Begin(oneshot::Sender<Result<mpsc::UnboundedSender<Call>, Error>>),
     Commit(oneshot::Sender<Result<(), Error>>),
     Rollback(oneshot::Sender<Result<(), Error>>),
