@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use clap::ValueEnum;
 use tokio_postgres::Client;
 
 use crate::Result;
@@ -28,7 +29,7 @@ pub(crate) async fn check<L: Library>(databases: &Databases, place: &Place) -> R
     let reader = databases.tracked.connect().await?;
     let slot = databases.tracked.slot_name();
     reader.execute(SLOT, &[&slot]).await?;
-    for operation in Operation::ALL {
+    for &operation in Operation::value_variants() {
         for variant in std::iter::once(Variant::Plain).chain(L::VARIANTS.iter().copied()) {
             if variant == Variant::Trigger || !variant.suits(operation) {
                 continue;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::thread;
 
+use bemi_core::Settings;
 use clap::ValueEnum;
 
 use crate::Result;
 use crate::work::{Operation, Work};
-use bemi_core::Settings;
 
 /// What there is to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,6 +31,13 @@ impl fmt::Display for Name {
             Self::TokioPostgres => "tokio-postgres",
             Self::OneByOne => "tokio-postgres, one by one",
         })
+    }
+}
+
+impl Name {
+    /// Whether it is one of our crates, which have targets.
+    pub(crate) fn is_adapter(self) -> bool {
+        self != Self::OneByOne
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn measure<L: Library>(
 ) -> Result<Vec<Series>> {
     let mut sessions = Sessions::<L>::open(databases, place).await?;
     let mut all = Vec::new();
-    for operation in Operation::ALL {
+    for operation in options.operations() {
         all.extend(measure_operation(&mut sessions, place, operation, options).await?);
     }
     Ok(all)

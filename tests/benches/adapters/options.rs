@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use crate::library::Name;
+use crate::work::Operation;
 
 /// Compares statements with context to those of the plain library, for each adapter
 #[derive(Clone, Debug, Parser)]
@@ -13,6 +14,10 @@ pub(crate) struct Options {
     /// Only these libraries
     #[arg(long, value_delimiter = ',', value_enum)]
     libraries: Vec<Name>,
+
+    /// Only these operations
+    #[arg(long, value_delimiter = ',', value_enum)]
+    operations: Vec<Operation>,
 
     /// Rounds on the Unix socket; each has every variant of an operation
     #[arg(long, default_value_t = 600, value_parser = at_least_one())]
@@ -50,17 +55,26 @@ impl Options {
         }
     }
 
-    /// What is to be measured, in the order of the tables.
+    /// The libraries to measure, in the order of the tables.
     pub(crate) fn libraries(&self) -> impl Iterator<Item = Name> {
-        let all = self.libraries.is_empty();
-        let wanted = move |name: &&Name| all || self.libraries.contains(name);
-        Name::value_variants().iter().filter(wanted).copied()
+        chosen(&self.libraries)
+    }
+
+    /// The operations to measure, in the order of the tables.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {
+        chosen(&self.operations)
     }
 
     /// What the network adds to a round trip.
     pub(crate) fn latency(&self) -> Duration {
         Duration::from_micros(self.latency_us)
     }
+}
+
+/// All, unless some are named.
+fn chosen<T: ValueEnum + Copy + PartialEq>(named: &[T]) -> impl Iterator<Item = T> {
+    let all = T::value_variants().iter().copied();
+    all.filter(|value| named.is_empty() || named.contains(value))
 }
 
 fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {

@@ -53,7 +53,7 @@ pub(crate) fn print(facts: &Facts, options: &Options, series: &[Series]) {
     println!();
     println!("PostgreSQL {}, {cores} cores; {}", facts.version, facts.settings);
     println!(
-        "rounds: {} on the socket, {} on the network; {} statements or {} transactions of {WRITES} writes in each",
+        "rounds: {} on the socket, {} on the network; in each, {} statements, or {} transactions of {WRITES} writes",
         options.socket_rounds,
         options.network_rounds,
         options.batch,
@@ -107,16 +107,17 @@ fn print_round_trips(options: &Options, series: &[Series]) {
 
 /// What was meant, and what was measured.
 fn print_targets(options: &Options, series: &[Series]) {
+    let adapters: Vec<Name> = options.libraries().filter(|library| library.is_adapter()).collect();
     let head = ["", "", ""].map(str::to_owned).into_iter();
-    let mut table = Table::new(head.chain(options.libraries().map(|library| library.to_string())));
+    let mut table = Table::new(head.chain(adapters.iter().map(ToString::to_string)));
     for target in Target::all() {
         let Target { place, operation, variant } = target;
         let mut row = vec![operation.to_string(), variant.to_string(), place.to_string()];
-        row.extend(options.libraries().map(|library| {
-            let measured = find(series, place, library, operation, variant);
-            let Some((series, at_most)) = measured.zip(target.at_most(library)) else {
+        row.extend(adapters.iter().map(|&library| {
+            let Some(series) = find(series, place, library, operation, variant) else {
                 return String::new();
             };
+            let at_most = target.at_most(library);
             let median = Spread::of(series.ratios.iter().copied()).median;
             let verdict = if median <= at_most { "PASS" } else { "miss" };
             format!("{median:.3} of {at_most}: {verdict}")
@@ -134,7 +135,8 @@ fn head() -> impl Iterator<Item = String> {
 
 /// The rows of tables with all operations.
 fn rows(options: &Options) -> impl Iterator<Item = (Name, Operation)> {
-    options.libraries().flat_map(|library| Operation::ALL.map(|operation| (library, operation)))
+    let operations = |library| options.operations().map(move |operation| (library, operation));
+    options.libraries().flat_map(operations)
 }
 
 fn find(

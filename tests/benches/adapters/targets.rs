@@ -40,28 +40,19 @@ impl Target {
         .map(|(place, operation, variant)| Self { place, operation, variant })
     }
 
-    /// The ratio that a library's adapter may have, at most. What is no adapter has no target.
-    pub(crate) fn at_most(self, library: Name) -> Option<f64> {
-        let adapter = match library {
-            Name::TokioPostgres => Adapter { autocommit: 1.1, transaction: 1.1 },
-            Name::DieselAsync => Adapter { autocommit: 1.6, transaction: 1.1 },
-            Name::Sqlx | Name::Diesel | Name::SeaOrm => {
-                Adapter { autocommit: 3.0, transaction: 1.9 }
-            }
-            Name::OneByOne => return None,
+    /// The ratio that a library's adapter may have, at most.
+    pub(crate) fn at_most(self, library: Name) -> f64 {
+        // The first two let a client send a statement before the one before it is answered.
+        let (autocommit, transaction) = match library {
+            Name::TokioPostgres => (1.1, 1.1),
+            Name::DieselAsync => (1.6, 1.1),
+            Name::Sqlx | Name::Diesel | Name::SeaOrm | Name::OneByOne => (3.0, 1.9),
         };
-        Some(match (self.variant, self.operation) {
+        match (self.variant, self.operation) {
             (_, Operation::Read) | (Variant::Outside, _) => 1.02,
-            (Variant::Text, Operation::Insert | Operation::Update) => adapter.autocommit,
-            (Variant::Text, Operation::Transaction) => adapter.transaction,
+            (Variant::Text, Operation::Insert | Operation::Update) => autocommit,
+            (Variant::Text, Operation::Transaction) => transaction,
             _ => 1.1,
-        })
+        }
     }
-}
-
-/// The targets that depend on whether the library lets a client send a statement before the one before it is answered.
-struct Adapter {
-    autocommit: f64,
-    /// With the statement's text in each message.
-    transaction: f64,
 }

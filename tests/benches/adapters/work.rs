@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
+
 use crate::Result;
 
 /// Rows that the table begins with, and that are updated and read in turn.
@@ -24,22 +26,21 @@ pub(crate) const UPDATE: &str = "UPDATE todo SET is_completed = $1 WHERE id = $2
 pub(crate) const READ: &str = "SELECT id, task, note, is_completed FROM todo WHERE id = $1";
 
 /// One of the things that are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Operation {
     /// A row is inserted, in autocommit mode.
     Insert,
     /// A row is updated by its key, in autocommit mode.
     Update,
-    /// [`WRITES`] rows are inserted and updated in turn, in one transaction. Each statement is another one than the one before:
-    /// where the context has the statement's text, it changes with each of them.
+    /// Ten rows are inserted and updated in turn, in one transaction.
+    ///
+    /// Each statement is another one than the one before: where the context has the statement's text, it changes with each of them.
     Transaction,
     /// A row is read by its key.
     Read,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 4] = [Self::Insert, Self::Update, Self::Transaction, Self::Read];
-
     /// How many of them there are in a batch of `statements`: the longer one less often.
     pub(crate) fn count(self, statements: u32) -> u32 {
         match self {
@@ -67,7 +68,7 @@ pub(crate) trait Work {
     /// Updates the row with the key `id`, which is there.
     async fn update(&mut self, id: i64) -> Result<()>;
 
-    /// Inserts and updates in turn, [`WRITES`] together, from the row with the key `id` on.
+    /// Inserts and updates in turn, [`WRITES`] rows together, from the row with the key `id` on.
     async fn transaction(&mut self, id: i64) -> Result<()>;
 
     /// Reads the row with the key `id`, which is there.
