@@ -8,6 +8,7 @@
 //! says why it matters and what to do.
 
 mod checks;
+mod context;
 mod facts;
 mod finding;
 

@@ -350,6 +350,37 @@ fn an_event_trigger_does_not_rely_on_tables_of_a_lesser_role() {
 }
 
 #[test]
+fn a_trigger_comes_after_its_function_and_before_the_event_trigger_that_makes_more() {
+    let mut root = table("public", "events");
+    let mut leaf = root.members[0].clone();
+    leaf.name = "events_2026".to_owned();
+    root.members.push(leaf);
+    let found = found(vec![root]);
+    assert!(!sql(&plan_for(&all(), &found)).contains("emit_request_context() RETURNS trigger"));
+
+    let plan = plan_for(&all().postgrest(true), &found);
+    let at = |what: &str| {
+        let place = plan.steps.iter().position(|step| step.what.contains(what));
+        place.unwrap_or_else(|| panic!("no step to {what}"))
+    };
+    let requests = "PostgREST's requests on public.";
+    assert!(at("create the functions that take") < at(&format!("{requests}events")));
+    assert!(at(&format!("{requests}events_2026")) < at("create event trigger"));
+    // Writers of the table must not queue behind it.
+    assert!(matches!(&plan.steps[at(requests)].action, Action::Locking { .. }));
+}
+
+#[test]
+fn a_function_that_setup_did_not_make_is_refused_where_it_is_needed() {
+    let mut found = found(vec![table("public", "todo")]);
+    let functions = &mut found.source.context.functions;
+    functions.insert("public.bemi_set_context(text)".to_owned(), "SELECT 1".to_owned());
+    assert_eq!(plan_for(&all(), &found).problems, Problems::default());
+    let problems = problems(&plan_for(&all().postgrest(true), &found));
+    assert!(problems.contains("DROP FUNCTION public.bemi_set_context(text)"), "{problems}");
+}
+
+#[test]
 fn a_first_slot_starts_the_checkpoint() {
     let plan = plan_for(&all(), &found(Vec::new()));
     assert_eq!(
