@@ -6,12 +6,12 @@
 //!                                   └─ COMMIT ─────────┘
 //! ```
 //!
-//! All that a statement needs is queued in one poll, so it is one round trip, nothing of another task comes between, and a future
-//! that is dropped leaves no transaction open: it has sent all of it or nothing. That is why a text is prepared first; its answer
-//! would have to be waited for in between, and the COMMIT would go ahead of the statement.
+//! All that a statement needs is queued in one poll, so it is one round trip, nothing of another task comes between,
+//! and a future that is dropped leaves no transaction open: it has sent all of it or nothing. That is why a text is
+//! prepared first; its answer would have to be waited for in between, and the COMMIT would go ahead of the statement.
 //!
-//! Invariant: what is waited for inside the gate was queued by the first poll, except for types that the library does not know,
-//! which it asks for behind it.
+//! Invariant: what is waited for inside the gate was queued by the first poll, except for types that the library does
+//! not know, which it asks for behind it.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -46,8 +46,9 @@ pub(crate) struct Ready<'s> {
 impl Calls<'_> {
     /// Runs `write`, the statement `sql`, with what it needs around it. What comes of the COMMIT is not waited for.
     ///
-    /// The first error in the order of sending is the one that tells the cause: after an emission that failed, the write says
-    /// only that the transaction is aborted, and after a write that failed, COMMIT is answered as if all were well.
+    /// The first error in the order of sending is the one that tells the cause: after an emission that failed, the
+    /// write says only that the transaction is aborted, and after a write that failed, COMMIT is answered as if all
+    /// were well.
     async fn send<T, W>(self, sql: &str, write: W) -> Result<(T, Commit), Error>
     where
         W: Future<Output = Result<T, Error>>,
@@ -298,8 +299,8 @@ impl Calls<'_> {
         self.send(sql, self.client.copy_in(&statement)).await
     }
 
-    /// COPY … TO STDOUT. Its end is its last data, with the library as here; what comes of the COMMIT of a COPY (DELETE …) is
-    /// not told by either.
+    /// COPY … TO STDOUT. Its end is its last data, with the library as here; what comes of the COMMIT of a COPY (DELETE
+    /// …) is not told by either.
     pub(crate) async fn copy_out<T>(self, statement: &T) -> Result<CopyOutStream, Error>
     where
         T: ?Sized + ToBemiStatement,
@@ -335,9 +336,9 @@ impl Calls<'_> {
     }
 }
 
-/// Has the server close the connection, because its answers are out of step with what was sent: each would be taken for that of
-/// the statement after. It happens where the server refuses a COPY … FROM STDIN at once, because the library then asks for one
-/// more answer than it expects (rust-postgres, issue 789).
+/// Has the server close the connection, because its answers are out of step with what was sent: each would be taken for
+/// that of the statement after. It happens where the server refuses a COPY … FROM STDIN at once, because the library
+/// then asks for one more answer than it expects (rust-postgres, issue 789).
 async fn close(client: &Client) {
     // Queued before the caller can queue anything else. If it fails, the connection is closed already.
     let _ = client.simple_query_raw("SELECT pg_terminate_backend(pg_backend_pid())").await;

@@ -17,9 +17,9 @@ use crate::{
 
 /// A client whose writes carry the context: the counterpart of tokio-postgres's [`Client`], which it wraps.
 ///
-/// It has that one's methods. A write that runs inside a scope has the scope's context before it, in the same transaction and in
-/// the same round trip; everything else runs as if this crate were not there. The context is that of the scope in which the
-/// method's future is polled.
+/// It has that one's methods. A write that runs inside a scope has the scope's context before it, in the same
+/// transaction and in the same round trip; everything else runs as if this crate were not there. The context is that of
+/// the scope in which the method's future is polled.
 ///
 /// Several tasks may share a client, each in a scope of its own. Transactions that are begun and ended as text (`BEGIN`,
 /// `SAVEPOINT a`, `COMMIT`) are followed.
@@ -131,8 +131,8 @@ impl BemiClient {
         self.calls().prepare(query, parameter_types).await
     }
 
-    /// A statement of the cache that a deadpool pool keeps for this connection; it is prepared if it is not there. On a client that
-    /// is from no such pool, it is prepared.
+    /// A statement of the cache that a deadpool pool keeps for this connection; it is prepared if it is not there. On a
+    /// client that is from no such pool, it is prepared.
     ///
     /// # Errors
     ///
@@ -176,7 +176,8 @@ impl BemiClient {
     ///
     /// # Errors
     ///
-    /// Those of the server, where there is not one column of that type, and where the statement must have a context and has none.
+    /// Those of the server, where there is not one column of that type, and where the statement must have a context and
+    /// has none.
     pub async fn query_scalar<R, T>(
         &self,
         statement: &T,
@@ -193,8 +194,8 @@ impl BemiClient {
     ///
     /// # Errors
     ///
-    /// Those of the server, where there is not one row, and where the statement must have a context and has none. A write has happened all the same where there was
-    /// another number of rows.
+    /// Those of the server, where there is not one row, and where the statement must have a context and has none. A
+    /// write has happened all the same where there was another number of rows.
     pub async fn query_one<T>(
         &self,
         statement: &T,
@@ -210,7 +211,8 @@ impl BemiClient {
     ///
     /// # Errors
     ///
-    /// Those of the server, where there is not one row with one column of that type, and where the statement must have a context and has none.
+    /// Those of the server, where there is not one row with one column of that type, and where the statement must have
+    /// a context and has none.
     pub async fn query_one_scalar<R, T>(
         &self,
         statement: &T,
@@ -243,7 +245,8 @@ impl BemiClient {
     ///
     /// # Errors
     ///
-    /// Those of the server, where there are several rows or not one column of that type, and where the statement must have a context and has none.
+    /// Those of the server, where there are several rows or not one column of that type, and where the statement must
+    /// have a context and has none.
     pub async fn query_opt_scalar<R, T>(
         &self,
         statement: &T,
@@ -271,8 +274,8 @@ impl BemiClient {
         self.calls().query_raw(statement, params).await
     }
 
-    /// Runs a statement whose parameters' types are given and returns its rows. Nothing is prepared: with its context, it is one
-    /// round trip.
+    /// Runs a statement whose parameters' types are given and returns its rows. Nothing is prepared: with its context,
+    /// it is one round trip.
     ///
     /// # Errors
     ///
@@ -359,7 +362,8 @@ impl BemiClient {
         self.calls().execute_raw(statement, params).await
     }
 
-    /// [`execute`](Self::execute), with the parameters' types given. Nothing is prepared: with its context, it is one round trip.
+    /// [`execute`](Self::execute), with the parameters' types given. Nothing is prepared: with its context, it is one
+    /// round trip.
     ///
     /// # Errors
     ///
@@ -372,12 +376,14 @@ impl BemiClient {
         self.calls().execute_typed(statement, params).await
     }
 
-    /// Runs a COPY … FROM STDIN statement and returns the sink for its data. The context is that of the scope that is current now.
+    /// Runs a COPY … FROM STDIN statement and returns the sink for its data. The context is that of the scope that is
+    /// current now.
     ///
     /// # Errors
     ///
-    /// Those of the server, and where the statement must have a context and has none. Where the server refuses the statement at
-    /// once, as for want of a privilege, the library's answers are out of step, and the connection is closed.
+    /// Those of the server, and where the statement must have a context and has none. Where the server refuses the
+    /// statement at once, as for want of a privilege, the library's answers are out of step, and the connection is
+    /// closed.
     pub async fn copy_in<T, U>(&self, statement: &T) -> Result<BemiCopyInSink<U>, Error>
     where
         T: ?Sized + ToBemiStatement,
@@ -389,7 +395,8 @@ impl BemiClient {
 
     /// Runs a COPY … TO STDOUT statement and returns its data as it comes.
     ///
-    /// Outside a transaction, the COMMIT of a COPY (DELETE …) may still be under way when the data ends, and an error of it is not told.
+    /// Outside a transaction, the COMMIT of a COPY (DELETE …) may still be under way when the data ends, and an error
+    /// of it is not told.
     ///
     /// # Errors
     ///
@@ -459,8 +466,8 @@ impl BemiClient {
         self.tracking.is_open()
     }
 
-    /// tokio-postgres's own client, for what only that can do. **What is written through it has no context**, or, in a transaction
-    /// that was begun as text, that of the write before it.
+    /// tokio-postgres's own client, for what only that can do. **What is written through it has no context**, or, in a
+    /// transaction that was begun as text, that of the write before it.
     ///
     /// Do not begin or end transactions as text on it: they would not be seen.
     pub fn untracked(&mut self) -> &mut Client {

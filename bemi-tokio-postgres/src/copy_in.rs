@@ -15,11 +15,11 @@ use crate::commit::Commit;
 pin_project! {
     /// A sink for the data of a COPY … FROM STDIN: the counterpart of tokio-postgres's [`CopyInSink`].
     ///
-    /// Nothing is stored without [`finish`](Self::finish) or the sink's own `close`. As with the library's own, what the client
-    /// is asked to do meanwhile waits for the end of the copy.
+    /// Nothing is stored without [`finish`](Self::finish) or the sink's own `close`. As with the library's own, what
+    /// the client is asked to do meanwhile waits for the end of the copy.
     ///
-    /// [`BinaryCopyInWriter`](tokio_postgres::binary_copy::BinaryCopyInWriter) wants the library's own sink: a transaction has it,
-    /// by [`BemiTransaction::copy_in`](crate::BemiTransaction::copy_in).
+    /// [`BinaryCopyInWriter`](tokio_postgres::binary_copy::BinaryCopyInWriter) wants the library's own sink: a
+    /// transaction has it, by [`BemiTransaction::copy_in`](crate::BemiTransaction::copy_in).
     ///
     /// ```no_run
     /// # async fn example(client: bemi_tokio_postgres::BemiClient) -> Result<(), tokio_postgres::Error> {

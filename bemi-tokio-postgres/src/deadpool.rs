@@ -8,8 +8,8 @@ use crate::{BemiClient, Settings};
 
 /// Makes the clients of a deadpool pool: the counterpart of deadpool-postgres's [`Manager`], which it wraps.
 ///
-/// What the pool hands out is a [`BemiClient`], with that crate's `prepare_cached` on it and on its transactions. One that comes back
-/// inside an open transaction is closed.
+/// What the pool hands out is a [`BemiClient`], with that crate's `prepare_cached` on it and on its transactions. One
+/// that comes back inside an open transaction is closed.
 ///
 /// ```no_run
 /// use bemi_tokio_postgres::{BemiManager, BemiPool, Context, with_context};
@@ -31,7 +31,8 @@ pub struct BemiManager {
     settings: Settings,
 }
 
-/// A deadpool pool whose clients carry the context: the counterpart of deadpool-postgres's [`Pool`](deadpool_postgres::Pool).
+/// A deadpool pool whose clients carry the context: the counterpart of deadpool-postgres's
+/// [`Pool`](deadpool_postgres::Pool).
 pub type BemiPool = deadpool::managed::Pool<BemiManager>;
 
 impl From<Manager> for BemiManager {

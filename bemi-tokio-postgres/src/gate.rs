@@ -1,11 +1,11 @@
 //! The gate that every message passes on its way to the connection.
 //!
-//! Many tasks may share a client, and what they send is queued in the order in which their futures are polled. A write with a
-//! context is several messages, and nobody else's may come between them: it would be part of our transaction, and would be
-//! rolled back with it.
+//! Many tasks may share a client, and what they send is queued in the order in which their futures are polled. A write
+//! with a context is several messages, and nobody else's may come between them: it would be part of our transaction,
+//! and would be rolled back with it.
 //!
-//! Invariant: what a future sends in one poll inside the gate is adjacent in the queue. Only `Close` may come between, which a
-//! statement sends when it is dropped; it neither needs a transaction nor minds one.
+//! Invariant: what a future sends in one poll inside the gate is adjacent in the queue. Only `Close` may come between,
+//! which a statement sends when it is dropped; it neither needs a transaction nor minds one.
 
 use std::future::Future;
 use std::pin::Pin;

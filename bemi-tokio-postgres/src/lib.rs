@@ -20,10 +20,12 @@
 //!  client, transaction ─▶ calls ─▶ tracking (bemi_core::adapter::plan, Session) ─▶ gate ─▶ tokio-postgres
 //! ```
 //!
-//! What to do is decided in `bemi_core::adapter`, alike for all libraries; `calls` does it, for clients and transactions alike.
+//! What to do is decided in `bemi_core::adapter`, alike for all libraries; `calls` does it, for clients and
+//! transactions alike.
 //!
-//! Invariants: a write inside a scope and its message are in one transaction, the message first, and nothing of another task is in
-//! it. Reads, and writes outside any scope, run as if this crate were not there. A cancelled call leaves no transaction open.
+//! Invariants: a write inside a scope and its message are in one transaction, the message first, and nothing of another
+//! task is in it. Reads, and writes outside any scope, run as if this crate were not there. A cancelled call leaves no
+//! transaction open.
 
 #[cfg(feature = "bb8")]
 mod bb8;

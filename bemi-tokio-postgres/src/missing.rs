@@ -1,7 +1,8 @@
 //! The error of a write that has no context where it must have one, as the library has its errors.
 //!
-//! All methods fail with the library's own [`Error`], so that an application keeps its error types. Nobody but the library can
-//! make one, and it makes one of any error with which a parameter refuses to be encoded. That happens before anything is sent.
+//! All methods fail with the library's own [`Error`], so that an application keeps its error types. Nobody but the
+//! library can make one, and it makes one of any error with which a parameter refuses to be encoded. That happens
+//! before anything is sent.
 
 use std::error;
 

@@ -13,9 +13,9 @@ use crate::commit::Commit;
 pin_project! {
     /// A stream of rows: the counterpart of tokio-postgres's [`RowStream`].
     ///
-    /// Where the statement was a write in a scope, outside any transaction, its COMMIT is on its way behind it. The stream ends
-    /// when that is done, and with an error if it was refused: what was read before is then undone. Dropped before its end, the
-    /// stream leaves behind what the library's own does: the statement has run, and is committed.
+    /// Where the statement was a write in a scope, outside any transaction, its COMMIT is on its way behind it. The
+    /// stream ends when that is done, and with an error if it was refused: what was read before is then undone. Dropped
+    /// before its end, the stream leaves behind what the library's own does: the statement has run, and is committed.
     ///
     /// ```no_run
     /// # async fn example(client: bemi_tokio_postgres::BemiClient) -> Result<(), tokio_postgres::Error> {

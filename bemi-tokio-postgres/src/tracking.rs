@@ -1,9 +1,9 @@
 //! What is known of a connection, and what a statement needs around it. Sends nothing.
 //!
-//! Statements may be queued before those ahead of them were answered. So what is kept is the session as it will be when all
-//! that was queued has run, and it is changed at the moment of queueing, inside the [gate](Gate). In a transaction that is no
-//! guess for messages: one that fails takes the transaction with it. It is a guess for texts that begin, divide or end a
-//! transaction; those are [watched](Watch) until they are answered.
+//! Statements may be queued before those ahead of them were answered. So what is kept is the session as it will be when
+//! all that was queued has run, and it is changed at the moment of queueing, inside the [gate](Gate). In a transaction
+//! that is no guess for messages: one that fails takes the transaction with it. It is a guess for texts that begin,
+//! divide or end a transaction; those are [watched](Watch) until they are answered.
 //!
 //! Invariant: where the outcome of a watched text is not known, no message is taken to govern.
 

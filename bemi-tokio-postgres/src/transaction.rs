@@ -18,9 +18,9 @@ use crate::{BemiPortal, BemiRowStream, BemiSimpleQueryStream, BemiStatement, ToB
 ///
 /// It is rolled back when it is dropped without [`commit`](Self::commit).
 ///
-/// The context is emitted before the first write, and again when it has changed, each time in the round trip of the write. It is
-/// that of the scope in which the write runs, not of the one in which the transaction was begun; a write outside any scope has
-/// none.
+/// The context is emitted before the first write, and again when it has changed, each time in the round trip of the
+/// write. It is that of the scope in which the write runs, not of the one in which the transaction was begun; a write
+/// outside any scope has none.
 ///
 /// ```no_run
 /// # async fn example(mut client: bemi_tokio_postgres::BemiClient) -> Result<(), tokio_postgres::Error> {
@@ -370,7 +370,8 @@ impl<'a> BemiTransaction<'a> {
         self.calls().execute_typed(statement, params).await
     }
 
-    /// Like [`BemiClient::copy_in`](crate::BemiClient::copy_in), with the library's own sink: the transaction's own COMMIT follows.
+    /// Like [`BemiClient::copy_in`](crate::BemiClient::copy_in), with the library's own sink: the transaction's own
+    /// COMMIT follows.
     pub async fn copy_in<T, U>(&self, statement: &T) -> Result<CopyInSink<U>, Error>
     where
         T: ?Sized + ToBemiStatement,
@@ -408,8 +409,8 @@ impl<'a> BemiTransaction<'a> {
         self.untracked.cancel_token()
     }
 
-    /// tokio-postgres's own client, for what only that can do. **What is written through it has the context of the write before it**,
-    /// or none.
+    /// tokio-postgres's own client, for what only that can do. **What is written through it has the context of the
+    /// write before it**, or none.
     ///
     /// Do not begin or end transactions or savepoints on it: they would not be seen.
     pub fn untracked(&mut self) -> &Client {
