@@ -193,6 +193,24 @@ impl Stage {
         .await;
     }
 
+    /// Another plain connection.
+    pub(crate) async fn another_client(&self) -> Client {
+        let client = self.tracked.database.connect().await.unwrap();
+        client.batch_execute(&format!("SET search_path = {}", self.schema)).await.unwrap();
+        client
+    }
+
+    /// Waits until a connection of this case waits for a lock.
+    pub(crate) async fn waits_for_a_lock(&self) {
+        let waiting = "SELECT FROM pg_stat_activity \
+                       WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock'";
+        eventually(SETTLED_WITHIN, "a connection of the case to wait for a lock", async || {
+            let rows = self.client.query(waiting, &[&self.schema]).await.unwrap();
+            (!rows.is_empty()).then_some(())
+        })
+        .await;
+    }
+
     /// Kills the server's side of all connections of this case.
     pub(crate) async fn kill_backends(&self) {
         let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \

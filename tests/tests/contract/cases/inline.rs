@@ -14,6 +14,7 @@ cases![
     inlined_messages_give_the_same_failures,
     inlined_messages_know_savepoints,
     inlined_messages_end_with_their_scope,
+    inlined_messages_govern_what_triggers_write,
     inlined_messages_leave_out_bound_values,
 ];
 
@@ -126,6 +127,31 @@ async fn inlined_messages_end_with_their_scope(stage: Stage) {
             updated(todo(1, "b"), todo(1, "c")).by(8, UPDATE),
             deleted(todo(1, "c")),
         ]]
+    );
+}
+
+async fn inlined_messages_govern_what_triggers_write(stage: Stage) {
+    stage
+        .sql(
+            "CREATE TABLE log (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at text); \
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN INSERT INTO log (at) VALUES (tg_when || ' ' || tg_level); RETURN new; END $$; \
+             CREATE TRIGGER a BEFORE INSERT ON todo FOR EACH ROW EXECUTE FUNCTION note(); \
+             CREATE TRIGGER b AFTER INSERT ON todo FOR EACH ROW EXECUTE FUNCTION note(); \
+             CREATE TRIGGER c AFTER INSERT ON todo FOR EACH STATEMENT EXECUTE FUNCTION note()",
+        )
+        .await;
+    let driver = inlining(&stage).await;
+    with_context(user(7), driver.execute(INSERT, &[Int(1), Text("a")])).await.unwrap();
+    let logged = |id: i32, at: &str| created(json!({"id": id, "at": at})).of("log").by(7, INSERT);
+    assert_eq!(
+        stage.stored().await,
+        [
+            logged(1, "BEFORE ROW"),
+            created(todo(1, "a")).by(7, INSERT),
+            logged(2, "AFTER ROW"),
+            logged(3, "AFTER STATEMENT"),
+        ]
     );
 }
 

@@ -1,6 +1,8 @@
-//! Serialization failures, and trying again.
+//! Transactions that get in each other's way.
 
-use bemi_core::with_context;
+use std::sync::Arc;
+
+use bemi_core::{Settings, with_context};
 
 use super::{assert_refused, values};
 use crate::driver::Bind::{Int, Text};
@@ -12,6 +14,8 @@ cases![
     a_serialization_failure_can_be_retried,
     a_serialization_failure_at_commit_leaves_nothing,
     a_transaction_has_the_isolation_that_was_asked_for,
+    a_write_that_waits_for_another_follows_it,
+    an_inlined_message_waits_with_its_write,
 ];
 
 const READ: &str = "SELECT task AS value FROM todo WHERE id = $1";
@@ -63,6 +67,41 @@ async fn a_serialization_failure_at_commit_leaves_nothing(stage: Stage) {
             created(todo(1, "a")),
             created(todo(2, "a")),
             updated(todo(1, "a"), todo(1, "b")).by(1, UPDATE),
+        ]
+    );
+}
+
+async fn a_write_that_waits_for_another_follows_it(stage: Stage) {
+    let driver = stage.driver.clone();
+    follows_another(&stage, driver).await;
+}
+
+/// The server evaluates the condition of such a write a second time, once the other one is done.
+async fn an_inlined_message_waits_with_its_write(stage: Stage) {
+    let driver = stage.with_settings(Settings::new().inline_messages()).await;
+    follows_another(&stage, driver).await;
+}
+
+async fn follows_another(stage: &Stage, driver: Arc<dyn Driver>) {
+    stage.sql("INSERT INTO todo VALUES (1, 'a'), (2, 'a')").await;
+    let other = stage.another_client().await;
+    other.batch_execute("BEGIN; UPDATE todo SET task = 'b' WHERE id = 1").await.unwrap();
+    let follower = tokio::spawn(with_context(user(7), async move {
+        let sql = "UPDATE todo SET task = task || $1 WHERE id < $2";
+        driver.execute(sql, &[Text("c"), Int(9)]).await.unwrap()
+    }));
+    stage.waits_for_a_lock().await;
+    other.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(follower.await.unwrap(), 2);
+    let sql = "UPDATE todo SET task = task || $1 WHERE id < $2";
+    assert_eq!(
+        stage.stored().await,
+        [
+            created(todo(1, "a")),
+            created(todo(2, "a")),
+            updated(todo(1, "a"), todo(1, "b")),
+            updated(todo(1, "b"), todo(1, "bc")).by(7, sql),
+            updated(todo(2, "a"), todo(2, "ac")).by(7, sql),
         ]
     );
 }
