@@ -338,7 +338,7 @@ impl Calls<'_> {
 
 /// Has the server close the connection, because its answers are out of step with what was sent: each would be taken for
 /// that of the statement after. It happens where the server refuses a COPY … FROM STDIN at once, because the library
-/// then asks for one more answer than it expects (rust-postgres, issue 789).
+/// then asks for one more answer than it expects (rust-postgres #789).
 async fn close(client: &Client) {
     // Queued before the caller can queue anything else. If it fails, the connection is closed already.
     let _ = client.simple_query_raw("SELECT pg_terminate_backend(pg_backend_pid())").await;
