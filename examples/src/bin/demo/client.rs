@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, header};
+use bemi_examples::Result;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-
-use crate::Result;
 
 /// More than any answer of the list.
 const ANSWER_MAX_BYTES: usize = 64 * 1024;

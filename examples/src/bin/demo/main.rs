@@ -9,19 +9,15 @@
 //! removed at the end, also on Ctrl-C.
 
 mod client;
-mod stage;
+mod list;
 mod story;
-mod table;
 
-use std::error::Error;
 use std::process::ExitCode;
 
+use bemi_examples::{Result, Stage, program, todo};
 use clap::Parser;
 
-use crate::stage::Stage;
-
-/// What shells expect of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
+use crate::list::List;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,39 +39,27 @@ struct Arguments {
     keep: bool,
 }
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::WARN)
-        .init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return failure(&error),
-    };
-    let code = runtime.block_on(run(&arguments)).unwrap_or_else(|error| failure(&*error));
-    // A PostgreSQL that is still being made, or fetched, is not waited for: it ends with this process.
-    runtime.shutdown_background();
-    code
+    program::run(run(&arguments))
 }
 
 async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-    let interrupted = ExitCode::from(INTERRUPTED);
-    let mut stage = tokio::select! {
-        stage = Stage::set_up() => stage?,
+    let interrupted = ExitCode::from(program::INTERRUPTED);
+    let (mut stage, list) = tokio::select! {
+        stage = set_up() => stage?,
         _ = &mut interrupt => return Ok(interrupted),
     };
     let told = tokio::select! {
-        told = story::tell(&mut stage) => told.map(|()| ExitCode::SUCCESS),
+        told = story::tell(&mut stage, &list) => told.map(|()| ExitCode::SUCCESS),
         _ = &mut interrupt => Ok(interrupted),
     };
     if arguments.keep && matches!(&told, Ok(code) if *code == ExitCode::SUCCESS) {
-        story::say_how_to_look_around(&stage);
+        story::say_how_to_look_around(&stage, &list);
         interrupt.await?;
     }
+    drop(list);
     tokio::select! {
         down = stage.take_down() => down?,
         // Asked twice, we leave at once: what still runs ends with this process.
@@ -84,17 +68,8 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     told
 }
 
-fn failure(error: &dyn Error) -> ExitCode {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        // Some errors tell their cause themselves.
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        source = cause.source();
-    }
-    eprintln!("error: {told}");
-    ExitCode::FAILURE
+async fn set_up() -> Result<(Stage, List)> {
+    let stage = Stage::throwaway(todo::SCHEMA).await?;
+    let list = List::serve(stage.url()).await?;
+    Ok((stage, list))
 }

@@ -5,12 +5,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use axum::http::Method;
+use bemi_examples::{Result, Stage, table};
 use serde_json::json;
 use tokio_postgres::Column;
 
 use crate::client::Client;
-use crate::stage::Stage;
-use crate::{Result, table};
+use crate::list::List;
 
 const USER_ID: u32 = 187;
 
@@ -27,9 +27,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const QUERY: &str = r#"SELECT "primary_key", "table", "operation", "before", "after", "context", "committed_at" FROM changes"#;
 
 /// Plays it, and prints the table.
-pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
-    eprintln!("user {USER_ID} asks the todo list at http://{}:", stage.server());
-    let client = Client::new(stage.server(), USER_ID);
+pub(crate) async fn tell(stage: &mut Stage, list: &List) -> Result<()> {
+    eprintln!("user {USER_ID} asks the todo list at http://{}:", list.server());
+    let client = Client::new(list.server(), USER_ID);
     for task in ["Sleep", "Eat", "Repeat"] {
         client.send(Method::POST, "/todos", Some(json!({ "task": task }))).await?;
     }
@@ -47,8 +47,8 @@ pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
 }
 
 /// For whoever keeps it running.
-pub(crate) fn say_how_to_look_around(stage: &Stage) {
-    let (server, url) = (stage.server(), stage.url());
+pub(crate) fn say_how_to_look_around(stage: &Stage, list: &List) {
+    let (server, url) = (list.server(), stage.url());
     eprintln!(
         "\nEverything is still running. Change something, and look at it:\n  \
            curl -X POST http://{server}/todos -H 'x-user-id: {USER_ID}' -H 'content-type: application/json' -d '{{\"task\": \"Rest\"}}'\n  \

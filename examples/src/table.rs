@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 /// The table. Values may have several lines.
-pub(crate) fn render(names: &[&str], rows: &[Vec<String>]) -> String {
+pub fn render(names: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = names
         .iter()
         .enumerate()
@@ -50,7 +50,7 @@ fn push_row(text: &mut String, row: &[String], widths: &[usize]) {
 }
 
 /// The text of a JSON object with a line for each of its fields; any other text as it is.
-pub(crate) fn break_object(json: &str) -> String {
+pub fn break_object(json: &str) -> String {
     if !json.starts_with('{') {
         return json.to_owned();
     }
