@@ -30,6 +30,7 @@ mod relay;
 mod servers;
 mod stage;
 mod stored;
+mod tracked;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -4,12 +4,11 @@
 //! The case's schema is the search path of all of its connections, so that every case can have its own `todo`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use bemi_core::{Context, Settings};
-use bemi_tests::{Cluster, PgBouncer, RunningWorker, TestDatabase, WorkerCommand, eventually};
-use tokio::sync::{Mutex, OnceCell};
+use bemi_tests::{PgBouncer, eventually};
+use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
 use crate::driver::{Driver, Opening};
@@ -18,9 +17,7 @@ use crate::journal::Journal;
 use crate::relay::Relay;
 use crate::servers::Servers;
 use crate::stored::Stored;
-
-/// How long to wait for a change to be stored, on a busy machine.
-const STORED_WITHIN: Duration = Duration::from_secs(60);
+use crate::tracked::Tracked;
 
 /// How long what was cancelled may go on in the server.
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
@@ -36,14 +33,6 @@ pub(crate) struct Group {
     registered: &'static Registered,
     servers: Arc<Servers>,
     tracked: OnceCell<Arc<Tracked>>,
-}
-
-/// A database with a worker that stores what is written in it.
-struct Tracked {
-    // Stopped before its database goes.
-    worker: Mutex<RunningWorker>,
-    database: TestDatabase,
-    last_marker: AtomicI32,
 }
 
 /// What a case has to play with. A table `todo (id int PRIMARY KEY, task text)` is there, and is empty.
@@ -260,47 +249,6 @@ impl Stage {
         .await;
         let url = standby.url(self.tracked.database.name());
         self.open(opening(&url, self.schema)).await
-    }
-}
-
-impl Tracked {
-    async fn new(cluster: &Cluster) -> Self {
-        let database = TestDatabase::create(cluster).await.unwrap();
-        let client = database.connect().await.unwrap();
-        client
-            .batch_execute(
-                "CREATE SCHEMA contract; CREATE TABLE contract.marker (id int PRIMARY KEY)",
-            )
-            .await
-            .unwrap();
-        let worker = |arguments: &[&str]| {
-            WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), arguments)
-                .env("DATABASE_URL", database.url())
-                .env("BEMI_SLOT", database.slot_name())
-        };
-        let setup = worker(&["setup", "--all-tables", "--replica-identity", "full"]);
-        setup.run_to_end().await.assert_code(0);
-        let mut worker = worker(&["run"]).spawn();
-        worker.wait_for_log("streaming").await;
-        Self { worker: Mutex::new(worker), database, last_marker: AtomicI32::new(0) }
-    }
-
-    /// Writes a row, and waits for it: transactions are stored in the order in which they committed.
-    async fn wait_until_stored(&self, client: &Client) {
-        let marker = self.last_marker.fetch_add(1, Ordering::Relaxed) + 1;
-        client.execute("INSERT INTO contract.marker VALUES ($1)", &[&marker]).await.unwrap();
-        let is_stored = format!(
-            "SELECT FROM public.changes WHERE schema = 'contract' AND \"table\" = 'marker' \
-             AND primary_key = '{marker}'"
-        );
-        eventually(STORED_WITHIN, "all that was committed to be stored", async || {
-            let mut worker = self.worker.lock().await;
-            assert!(worker.is_running(), "the worker has ended:\n{}", worker.stderr());
-            drop(worker);
-            let rows = client.query(&is_stored, &[]).await.unwrap();
-            (!rows.is_empty()).then_some(())
-        })
-        .await;
     }
 }
 
