@@ -76,8 +76,9 @@ impl<'a> BemiQueryStream<'a> {
         call: Call,
         measurement: Option<Measurement>,
     ) -> Self {
+        let told_when_dropped = measurement.map(Measurement::of_stream);
         let rows = try_stream! {
-            let _told_when_dropped = measurement.map(Measurement::of_stream);
+            let _told = told_when_dropped;
             let mut items = call.fetch(connection.raw());
             while let Some(item) = items.try_next().await.map_err(query_error)? {
                 if let Either::Right(row) = item {

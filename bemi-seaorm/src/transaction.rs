@@ -104,7 +104,15 @@ impl BemiDatabaseTransaction {
     pub async fn commit(mut self) -> Result<(), DbErr> {
         let mut connection = self.shared.settled().await?;
         match connection.nesting.place(self.id) {
-            Place::Open(depth) => connection.commit(depth).await.map_err(query_error)?,
+            Place::Open(depth) => {
+                // Whether its savepoint was released or not, what was done inside another transaction is part of that one:
+                // from here on it is committed, even if this is cancelled.
+                self.open = depth == 0;
+                if let Err(error) = connection.commit(depth).await {
+                    self.open = true;
+                    return Err(query_error(error));
+                }
+            }
             Place::Merged => {}
             Place::Over => return Err(over()),
         }
@@ -112,7 +120,6 @@ impl BemiDatabaseTransaction {
             // Where it is read only nothing is emitted: the transaction around it does not have the message.
             connection.session.forget_message();
         }
-        drop(connection);
         self.open = false;
         Ok(())
     }

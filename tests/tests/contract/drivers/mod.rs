@@ -4,6 +4,7 @@ use super::driver::{Ability, Opened, Opening};
 
 mod diesel;
 mod diesel_async;
+mod seaorm;
 mod sqlx;
 mod tokio_postgres;
 
@@ -27,6 +28,11 @@ pub(crate) const DRIVERS: &[Registered] = &[
         name: "diesel-async",
         abilities: &[Ability::Cancel, Ability::Stream],
         open: diesel_async::open,
+    },
+    Registered {
+        name: "seaorm",
+        abilities: &[Ability::Cancel, Ability::Stream],
+        open: seaorm::open,
     },
     Registered {
         name: "tokio-postgres",

@@ -1,0 +1,102 @@
+//! What goes over the wire, as the server logs it: one line is one statement or text, so one round trip or, where a statement is
+//! prepared first, two.
+
+use bemi_seaorm::with_context;
+use futures_util::TryStreamExt;
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, StreamTrait, TransactionTrait};
+
+use crate::app::{App, insert, statement, try_insert, user};
+use crate::entities::todo;
+
+const INSERT: &str = r#"INSERT INTO "todo" ("id", "task") VALUES ($1, $2) RETURNING "id", "task""#;
+
+#[tokio::test]
+async fn reads_and_writes_outside_a_scope_are_all_that_is_sent() {
+    async fn reads(db: &(impl ConnectionTrait + StreamTrait)) {
+        todo::Entity::find_by_id(1).one(db).await.unwrap();
+        todo::Entity::find().paginate(db, 1).num_items().await.unwrap();
+        db.query_all_raw(statement("SELECT * FROM todo WHERE id = $1", [1.into()])).await.unwrap();
+        db.execute_unprepared("SELECT 1; SELECT 2").await.unwrap();
+        let rows = db.stream_raw(statement("SELECT * FROM todo", [])).await.unwrap();
+        rows.try_collect::<Vec<_>>().await.unwrap();
+    }
+    async fn writes(db: &impl ConnectionTrait) {
+        insert(db, 1).await;
+        try_insert(db, 1, "again").await.unwrap_err();
+        db.execute_unprepared("DELETE FROM todo; SELECT 1").await.unwrap();
+    }
+    let app = App::new().await;
+    let (ours, plain) = app.log_statements().await;
+    reads(&plain).await;
+    writes(&plain).await;
+    let by_plain = app.sent();
+    assert_eq!(by_plain.len(), 8, "{by_plain:?}");
+    with_context(user(1), reads(&ours)).await;
+    writes(&ours).await;
+    assert_eq!(app.sent().split_off(by_plain.len()), by_plain);
+}
+
+#[tokio::test]
+async fn a_write_in_a_scope_is_between_a_begin_with_the_message_and_a_commit() {
+    let app = App::new().await;
+    let (db, _) = app.log_statements().await;
+    with_context(user(1), async {
+        insert(&db, 1).await;
+        try_insert(&db, 1, "again").await.unwrap_err();
+    })
+    .await;
+    assert_eq!(
+        app.sent(),
+        ["BEGIN; <emit>", INSERT, "COMMIT", "BEGIN; <emit>", INSERT, "ROLLBACK"]
+    );
+}
+
+#[tokio::test]
+async fn a_text_without_values_takes_its_message_along() {
+    let app = App::new().await;
+    let (db, _) = app.log_statements().await;
+    with_context(user(1), db.execute_unprepared("DELETE FROM todo; SELECT 1")).await.unwrap();
+    assert_eq!(app.sent(), ["<emit>; DELETE FROM todo; SELECT 1"]);
+}
+
+#[tokio::test]
+async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
+    let app = App::new().await;
+    let (db, _) = app.log_statements().await;
+    with_context(user(1), async {
+        let tx = db.begin().await.unwrap();
+        tx.execute_unprepared("SELECT 1").await.unwrap();
+        insert(&tx, 1).await;
+        insert(&tx, 2).await;
+        drop(tx.begin().await.unwrap());
+        tx.execute_unprepared("DELETE FROM todo").await.unwrap();
+        tx.commit().await.unwrap();
+    })
+    .await;
+    assert_eq!(
+        app.sent(),
+        [
+            "BEGIN",
+            "SELECT 1",
+            "<emit>",
+            INSERT,
+            INSERT,
+            "SAVEPOINT bemi_savepoint_1",
+            "ROLLBACK TO SAVEPOINT bemi_savepoint_1",
+            "RELEASE SAVEPOINT bemi_savepoint_1",
+            "DELETE FROM todo",
+            "COMMIT"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn after_a_commit_that_is_refused_there_is_nothing_to_roll_back() {
+    let app = App::new().await;
+    app.run("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)").await;
+    let (db, _) = app.log_statements().await;
+    let insert = "INSERT INTO late VALUES (1), (1)";
+    with_context(user(1), db.execute_raw(statement(insert, []))).await.unwrap_err();
+    db.execute_unprepared("SELECT 1").await.unwrap();
+    assert_eq!(app.sent(), ["BEGIN; <emit>", insert, "COMMIT", "SELECT 1"]);
+}
