@@ -2,7 +2,7 @@
 
 use bemi_diesel::{
     BemiAsyncPgConnection, ContextFutureExt, MissingContext, MissingContextError, Settings,
-    add_context, with_context, write,
+    add_context, with_context, with_context_sync, write,
 };
 use diesel::prelude::*;
 use diesel::result::Error;
@@ -228,10 +228,10 @@ async fn the_scope_that_a_query_runs_in_counts_before_the_one_that_it_was_made_i
     let of_nobody = delete().filter(todo::id.eq(1)).execute(&mut ours);
     with_context(user(1), of_nobody).await.unwrap();
     let of_another =
-        with_context(user(2), async { delete().filter(todo::id.eq(2)).execute(&mut ours) }).await;
+        with_context_sync(user(2), || delete().filter(todo::id.eq(2)).execute(&mut ours));
     of_another.with_context(user(3)).await.unwrap();
     let of_another =
-        with_context(user(4), async { delete().filter(todo::id.eq(3)).execute(&mut ours) }).await;
+        with_context_sync(user(4), || delete().filter(todo::id.eq(3)).execute(&mut ours));
     of_another.await.unwrap();
     assert_eq!(
         app.changes().await,

@@ -8,9 +8,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bemi_diesel::{
-    BemiAsyncPgConnection, BemiAsyncPool, BemiAsyncPoolConnection, ContextFutureExt, with_context,
-};
+use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPoolConnection, ContextFutureExt, with_context};
 use bemi_tests::eventually;
 use diesel::prelude::*;
 use diesel::result::Error;
@@ -325,19 +323,4 @@ async fn diesel_asyncs_own_pool_does_not_hand_out_an_open_transaction() {
     }
     drop(connection);
     insert(&mut pool.get().await.unwrap(), 1).await.unwrap();
-}
-
-/// The type that code is to be written for.
-#[allow(dead_code, reason = "that it compiles is the test")]
-fn a_pooled_connection_is_one_that_generic_code_takes(pool: &BemiAsyncPool) {
-    async fn generic<C>(connection: &mut C) -> QueryResult<usize>
-    where
-        C: AsyncConnection<Backend = diesel::pg::Pg>,
-    {
-        diesel::delete(todo::table).execute(connection).await
-    }
-    let _ = async {
-        let mut connection = pool.get().await.unwrap();
-        generic(&mut connection).await
-    };
 }

@@ -176,6 +176,37 @@ async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     assert_eq!(app.journal().await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_value_that_cannot_be_serialized_is_the_error_of_plain_diesel_async() {
+    let app = App::new().await;
+    let (mut ours, mut plain) = (app.connection().await, app.plain().await);
+    let insert_it = || {
+        let insert = diesel::sql_query("INSERT INTO todo VALUES ($1, 'x')");
+        insert.bind::<diesel::sql_types::Integer, _>(NotSerializable)
+    };
+    let expected = insert_it().execute(&mut plain).await.unwrap_err();
+    with_context(user(1), async {
+        let error = insert_it().execute(&mut ours).await.unwrap_err();
+        assert!(matches!(error, Error::SerializationError(_)));
+        assert_eq!(error.to_string(), expected.to_string());
+        insert(&mut ours, 2).await.unwrap();
+    })
+    .await;
+    assert_eq!(app.changes().await, [[by(1, inserted(2, "x"))]]);
+}
+
+#[derive(Debug)]
+struct NotSerializable;
+
+impl diesel::serialize::ToSql<diesel::sql_types::Integer, diesel::pg::Pg> for NotSerializable {
+    fn to_sql<'b>(
+        &'b self,
+        _: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
+    ) -> diesel::serialize::Result {
+        Err("on purpose".into())
+    }
+}
+
 /// The write is on its way by then, as a request to cancel may hit BEGIN alone. It has happened, and to say anything else would be wrong.
 #[tokio::test]
 async fn a_write_is_reported_as_done_where_only_its_begin_was_refused() {

@@ -67,8 +67,8 @@ async fn two_hundred_tasks_on_five_connections_of_deadpool_do_not_mix_up_their_c
         .map(|id| {
             let pool = pool.clone();
             tokio::spawn(with_context(user(i64::from(id)), async move {
-                work(&mut *pool.get().await.unwrap(), id).await;
-                work_more(&mut *pool.get().await.unwrap(), id).await;
+                work(&mut pool.get().await.unwrap(), id).await;
+                work_more(&mut pool.get().await.unwrap(), id).await;
             }))
         })
         .collect();
@@ -90,8 +90,8 @@ async fn two_hundred_tasks_on_five_connections_of_bb8_do_not_mix_up_their_contex
         .map(|id| {
             let pool = pool.clone();
             tokio::spawn(with_context(user(i64::from(id)), async move {
-                work(&mut *pool.get().await.unwrap(), id).await;
-                work_more(&mut *pool.get().await.unwrap(), id).await;
+                work(&mut pool.get().await.unwrap(), id).await;
+                work_more(&mut pool.get().await.unwrap(), id).await;
             }))
         })
         .collect();
@@ -121,7 +121,7 @@ async fn bb8_closes_a_connection_on_which_a_transaction_was_cancelled() {
         (app.in_transaction().await == 0).then_some(())
     })
     .await;
-    insert(&mut *pool.get().await.unwrap(), 1).await.unwrap();
+    insert(&mut pool.get().await.unwrap(), 1).await.unwrap();
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_killed_backend_is_an_error_and_the_pool_recovers() {
         app.kill_others().await;
         insert(&mut connection, 3).await.unwrap_err();
         drop(connection);
-        insert(&mut *pool.get().await.unwrap(), 4).await.unwrap();
+        insert(&mut pool.get().await.unwrap(), 4).await.unwrap();
     })
     .await;
     assert_eq!(app.changes().await, [[by(1, inserted(4, "x"))]]);
@@ -173,7 +173,7 @@ async fn a_pool_may_make_its_connections_in_another_way() {
     let pool = BemiAsyncPool::builder(manager).max_size(2).build().unwrap();
     with_context(user(1), async {
         for id in 1..=3 {
-            insert(&mut *pool.get().await.unwrap(), id).await.unwrap();
+            insert(&mut pool.get().await.unwrap(), id).await.unwrap();
         }
     })
     .await;
@@ -201,4 +201,27 @@ async fn in_a_read_only_session_a_write_fails_as_with_plain_diesel_async() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn code_that_is_generic_over_async_connections_runs_on_a_pooled_one() {
+    async fn insert_one<C>(connection: &mut C) -> QueryResult<usize>
+    where
+        C: AsyncConnection<Backend = diesel::pg::Pg>,
+    {
+        connection
+            .transaction(async |connection| {
+                let insert = diesel::insert_into(todo::table);
+                insert.values((todo::id.eq(1), todo::task.eq("x"))).execute(connection).await
+            })
+            .await
+    }
+    let app = App::new().await;
+    let mut pooled = app.pool(1).get().await.unwrap();
+    with_context(user(1), insert_one(&mut pooled)).await.unwrap();
+    with_context(user(2), async {
+        diesel::delete(todo::table).execute(&mut pooled).await.unwrap();
+    })
+    .await;
+    assert_eq!(app.changes().await, [[by(1, inserted(1, "x"))], [by(2, "todo: DELETE: id:1")]]);
 }
