@@ -139,3 +139,25 @@ async fn a_connection_answers_to_ping_until_it_is_closed() {
     assert_eq!(closed, try_insert(app.db.untracked(), 1, "x").await.unwrap_err());
     assert_eq!(app.db.ping().await.unwrap_err(), closed);
 }
+
+/// sea-orm panics over a number that PostgreSQL has no type for.
+#[tokio::test]
+async fn a_value_that_cannot_be_converted_leaves_no_transaction_open() {
+    let app = App::with_connections(1).await;
+    let insert_it = || statement("INSERT INTO todo VALUES ($1, 'x')", [u64::MAX.into()]);
+    with_context(user(1), async {
+        let db = app.db.clone();
+        let panicked = spawn(async move { db.execute_raw(insert_it()).await.map(drop) });
+        assert!(panicked.await.unwrap_err().is_panic());
+        let tx = app.db.begin().await.unwrap();
+        insert(&tx, 1).await;
+        let inside = tx.begin().await.unwrap();
+        let panicked = spawn(async move { inside.execute_raw(insert_it()).await.map(drop) });
+        assert!(panicked.await.unwrap_err().is_panic());
+        insert(&tx, 2).await;
+        tx.commit().await.unwrap();
+    })
+    .await;
+    assert_eq!(app.changes().await, [[by(1, inserted(1, "x")), by(1, inserted(2, "x"))]]);
+    assert_eq!(app.idle_in_transaction().await, 0);
+}

@@ -1,11 +1,14 @@
 //! What goes over the wire, as the server logs it: one line is one statement or text, so one round trip or, where a statement is
 //! prepared first, two.
 
-use bemi_seaorm::with_context;
+use bemi_seaorm::{Settings, with_context};
 use futures_util::TryStreamExt;
-use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, StreamTrait, TransactionTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait,
+    PaginatorTrait, StreamTrait, TransactionTrait,
+};
 
-use crate::app::{App, insert, statement, try_insert, user};
+use crate::app::{App, by, insert, inserted, statement, try_insert, user};
 use crate::entities::todo;
 
 const INSERT: &str = r#"INSERT INTO "todo" ("id", "task") VALUES ($1, $2) RETURNING "id", "task""#;
@@ -48,6 +51,31 @@ async fn a_write_in_a_scope_is_between_a_begin_with_the_message_and_a_commit() {
     assert_eq!(
         app.sent(),
         ["BEGIN; <emit>", INSERT, "COMMIT", "BEGIN; <emit>", INSERT, "ROLLBACK"]
+    );
+}
+
+#[tokio::test]
+async fn where_messages_are_inlined_a_write_is_all_that_is_sent() {
+    let app = App::new().await;
+    let (db, _) = app.log_statements().await;
+    let db = db.with_settings(Settings::new().without_sql().inline_messages());
+    with_context(user(1), async {
+        let model = try_insert(&db, 1, "x").await.unwrap();
+        let mut changed = model.clone().into_active_model();
+        changed.task = Set("y".to_owned());
+        changed.update(&db).await.unwrap();
+        assert_eq!(model.delete(&db).await.unwrap().rows_affected, 1);
+    })
+    .await;
+    let sent = app.sent();
+    assert_eq!(sent.len(), 3, "{sent:?}");
+    assert_eq!(
+        app.changes().await,
+        [
+            [by(1, inserted(1, "x"))],
+            [by(1, "todo: UPDATE: id:1 task:'y'")],
+            [by(1, "todo: DELETE: id:1")]
+        ]
     );
 }
 
