@@ -10,7 +10,11 @@ use crate::place::{Kind, Place};
 use crate::sessions::Sessions;
 use crate::work::Operation;
 
-/// Rounds before the first that counts: statements are prepared in them.
+/// How often connections are made anew in the course of the rounds. On which core the system runs a process of the server is
+/// luck, and may last as long as the process.
+const SITTINGS: u32 = 5;
+
+/// Rounds of each sitting before the first that counts: statements are prepared in them.
 const WARM_UP_ROUNDS: u32 = 2;
 
 /// What was measured of one variant of one operation.
@@ -24,8 +28,10 @@ pub(crate) struct Series {
     pub(crate) times: Vec<Duration>,
     /// In each round: that, as a ratio to the plain library.
     pub(crate) ratios: Vec<f64>,
-    /// How many round trips one operation took, where it is known.
-    pub(crate) round_trips: Option<f64>,
+    /// In all rounds: how many operations there were.
+    operations: u32,
+    /// And how many round trips, where it is known.
+    round_trips: Option<u64>,
 }
 
 /// Measures all operations.
@@ -37,70 +43,85 @@ pub(crate) async fn measure<L: Library>(
     place: &Place,
     options: &Options,
 ) -> Result<Vec<Series>> {
-    let mut sessions = Sessions::<L>::open(databases, place).await?;
-    let mut all = Vec::new();
-    for operation in options.operations() {
-        all.extend(measure_operation(&mut sessions, place, operation, options).await?);
+    let mut all: Vec<Vec<Series>> = options
+        .operations()
+        .map(|operation| {
+            let variants = std::iter::once(&Variant::Plain).chain(L::VARIANTS);
+            let of_interest = variants.filter(|variant| variant.suits(operation));
+            of_interest
+                .map(|variant| Series::empty::<L>(place.kind(), operation, *variant))
+                .collect()
+        })
+        .collect();
+    for _ in 0..SITTINGS {
+        let mut sessions = Sessions::<L>::open(databases, place).await?;
+        for series in &mut all {
+            measure_operation(&mut sessions, series, place, options).await?;
+        }
     }
-    Ok(all)
+    for series in &mut all {
+        let plain = series.first().map(|plain| plain.times.clone()).unwrap_or_default();
+        for series in series {
+            let pairs = series.times.iter().zip(&plain);
+            let ratio = |(ours, plain): (&Duration, &Duration)| ours.div_duration_f64(*plain);
+            series.ratios = pairs.map(ratio).collect();
+        }
+    }
+    Ok(all.into_iter().flatten().collect())
 }
 
+/// The rounds of one sitting. All series are of one operation.
 async fn measure_operation<L: Library>(
     sessions: &mut Sessions<L>,
+    series: &mut [Series],
     place: &Place,
-    operation: Operation,
     options: &Options,
-) -> Result<Vec<Series>> {
+) -> Result<()> {
     let rounds = match place.kind() {
         Kind::Socket => options.socket_rounds,
         Kind::Network(_) => options.network_rounds,
     };
-    let count = operation.count(options.batch);
-    let mut series: Vec<Series> = std::iter::once(&Variant::Plain)
-        .chain(L::VARIANTS)
-        .filter(|variant| variant.suits(operation))
-        .map(|variant| Series::empty::<L>(place.kind(), operation, *variant))
-        .collect();
     let variants = series.len();
-
-    for round in 0..WARM_UP_ROUNDS + rounds {
+    for round in 0..WARM_UP_ROUNDS + rounds.div_ceil(SITTINGS) {
         // Each variant comes first, last and after each other one as often as the rest.
         let turn = usize::try_from(round)?;
         let mut order: Vec<usize> = (0..variants).map(|place| (place + turn) % variants).collect();
         if turn / variants % 2 == 1 {
             order.reverse();
         }
-        let done = round * count;
         for index in order {
             let Some(series) = series.get_mut(index) else { continue };
+            let count = series.operation.count(options.batch);
             let before = place.round_trips();
-            let time = sessions.run(series.variant, operation, done, count).await?;
+            let time = sessions.run(series.variant, series.operation, round * count, count).await?;
             if round >= WARM_UP_ROUNDS {
                 series.times.push(time / count);
-                let trips = place.round_trips().zip(before).map(|(after, before)| after - before);
-                series.add_round_trips(trips, count * rounds);
+                series.operations += count;
+                if let Some((after, before)) = place.round_trips().zip(before) {
+                    *series.round_trips.get_or_insert(0) += after - before;
+                }
             }
         }
     }
-
-    let plain = series.first().map(|plain| plain.times.clone()).unwrap_or_default();
-    for series in &mut series {
-        let ratio =
-            |(ours, plain): (&Duration, &Duration)| ours.as_secs_f64() / plain.as_secs_f64();
-        series.ratios = series.times.iter().zip(&plain).map(ratio).collect();
-    }
-    Ok(series)
+    Ok(())
 }
 
 impl Series {
     fn empty<L: Library>(place: Kind, operation: Operation, variant: Variant) -> Self {
-        let (times, ratios) = (Vec::new(), Vec::new());
-        Self { place, library: L::NAME, operation, variant, times, ratios, round_trips: None }
+        Self {
+            place,
+            library: L::NAME,
+            operation,
+            variant,
+            times: Vec::new(),
+            ratios: Vec::new(),
+            operations: 0,
+            round_trips: None,
+        }
     }
 
-    /// Adds those of a round to the mean of all `operations`.
-    fn add_round_trips(&mut self, trips: Option<u64>, operations: u32) {
-        let Some(trips) = trips else { return };
-        *self.round_trips.get_or_insert(0.0) += trips as f64 / f64::from(operations);
+    /// How many round trips one operation took, where it is known.
+    pub(crate) fn round_trips(&self) -> Option<f64> {
+        self.round_trips.map(|trips| trips as f64 / f64::from(self.operations))
     }
 }

@@ -95,7 +95,7 @@ fn print_round_trips(options: &Options, series: &[Series]) {
             let mut found = series.iter().filter(|series| {
                 (series.library, series.operation, series.variant) == (library, operation, variant)
             });
-            let trips = found.find_map(|series| series.round_trips);
+            let trips = found.find_map(Series::round_trips);
             trips.map_or_else(String::new, |trips| format!("{}", (trips * 100.0).round() / 100.0))
         };
         let mut row = vec![library.to_string(), operation.to_string(), cell(Variant::Plain)];
