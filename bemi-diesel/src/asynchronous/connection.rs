@@ -139,6 +139,22 @@ impl BemiAsyncPgConnection {
     ///
     /// Do not begin or end transactions on it: they would not be seen.
     ///
+    /// ```no_run
+    /// use diesel::prelude::*;
+    /// use diesel_async::RunQueryDsl;
+    ///
+    /// # diesel::table! { todos (id) { id -> Integer, } }
+    /// # async fn example(connection: &mut bemi_diesel::BemiAsyncPgConnection) -> QueryResult<()> {
+    /// let shared = &*connection.untracked()?;
+    /// let (first, all) = futures_util::future::try_join(
+    ///     todos::table.select(todos::id).first::<i32>(&mut &*shared),
+    ///     todos::table.count().get_result::<i64>(&mut &*shared),
+    /// )
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::BrokenTransactionManager`] when the end of a transaction was cancelled on this connection before.

@@ -5,8 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
+use futures_util::future::try_join;
 
-use crate::app::{App, messages, user};
+use crate::app::{App, messages, todo, user};
 
 #[derive(QueryableByName)]
 struct Id {
@@ -72,4 +73,19 @@ async fn a_stream_of_a_write_in_a_transaction_comes_as_it_is_read() {
     .await;
     let journal = app.journal().await;
     assert_eq!((journal[0].len(), messages(&journal[0])), (2001, 1), "all is deleted");
+}
+
+#[tokio::test]
+async fn reads_may_share_the_untracked_connection() {
+    let app = App::new().await;
+    app.run("INSERT INTO todo VALUES (1, 'x')").await;
+    let mut ours = app.connection().await;
+    let shared = &*ours.untracked().unwrap();
+    let (first, count) = try_join(
+        todo::table.select(todo::id).first::<i32>(&mut &*shared),
+        todo::table.count().get_result::<i64>(&mut &*shared),
+    )
+    .await
+    .unwrap();
+    assert_eq!((first, count), (1, 1));
 }
