@@ -9,10 +9,6 @@
 use super::functions::WriteFunctions;
 use super::lexer::{is_in_name, is_space};
 
-/// Words that stand behind a parenthesis where a `WITH` changes rows, or where it takes a closer look to know.
-const BEHIND_PARENTHESES: [&[u8]; 6] =
-    [b"insert", b"update", b"delete", b"merge", b"search", b"cycle"];
-
 /// What may stand anywhere in a text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Look {
@@ -32,8 +28,8 @@ impl Look {
             rest = rest.get(BLOCK_STEP..).unwrap_or_default();
         }
         let mut last = [0; BLOCK_BYTES];
-        for (padded, byte) in last.iter_mut().zip(rest) {
-            *padded = *byte;
+        if let Some(start) = last.get_mut(..rest.len()) {
+            start.copy_from_slice(rest);
         }
         look.add(&last);
         look
@@ -69,17 +65,22 @@ fn holds_into(block: &[u8; BLOCK_BYTES]) -> bool {
     })
 }
 
-/// Whether a body of a `WITH`, or what is behind one, may be a statement that changes rows.
+/// Whether a body of a `WITH`, or what is behind one, may be a statement that changes rows, or whether it takes a closer look to know.
 pub(super) fn may_hold_writing_body(sql: &[u8]) -> bool {
     any_parenthesis(sql, |_, behind| {
         let blanks = behind.iter().position(|&byte| !is_space(byte)).unwrap_or(behind.len());
         let behind = behind.get(blanks..).unwrap_or_default();
+        let is_word = |word| starts_with_word(behind, word);
         match behind.first().map(u8::to_ascii_lowercase) {
-            Some(b'-' | b'/') => behind.starts_with(b"--") || behind.starts_with(b"/*"),
-            Some(first) => BEHIND_PARENTHESES
-                .iter()
-                .any(|word| word.first() == Some(&first) && starts_with_word(behind, word)),
-            None => false,
+            Some(b'i') => is_word(b"insert"),
+            Some(b'u') => is_word(b"update"),
+            Some(b'd') => is_word(b"delete"),
+            Some(b'm') => is_word(b"merge"),
+            Some(b's') => is_word(b"search"),
+            Some(b'c') => is_word(b"cycle"),
+            Some(b'-') => behind.starts_with(b"--"),
+            Some(b'/') => behind.starts_with(b"/*"),
+            _ => false,
         }
     })
 }
@@ -101,27 +102,24 @@ fn any_parenthesis(sql: &[u8], wanted: impl Fn(&[u8], &[u8]) -> bool) -> bool {
         let (before, behind) = sql.split_at_checked(at).unwrap_or_default();
         wanted(before, behind.get(1..).unwrap_or_default())
     };
-    let (eights, rest) = sql.as_chunks();
-    for (number, eight) in eights.iter().enumerate() {
-        let mut found = parentheses(*eight);
-        while found != 0 {
-            if is_wanted(8 * number + (found.trailing_zeros() / 8) as usize) {
-                return true;
-            }
-            found &= found - 1;
+    let any_in = |part: &[u8], offset: usize| {
+        let mut places = (offset..).zip(part).filter(|&(_, &byte)| is_parenthesis(byte));
+        places.any(|(at, _)| is_wanted(at))
+    };
+    let (parts, rest) = sql.as_chunks::<16>();
+    for (number, part) in parts.iter().enumerate() {
+        // One vector instruction or two tell the parts that have none.
+        let some = part.iter().fold(false, |found, &byte| found | is_parenthesis(byte));
+        if some && any_in(part, number * part.len()) {
+            return true;
         }
     }
-    let behind_eights = sql.len() - rest.len();
-    (rest.iter().zip(behind_eights..))
-        .any(|(byte, at)| matches!(byte, b'(' | b')') && is_wanted(at))
+    any_in(rest, sql.len() - rest.len())
 }
 
-/// The highest bit of each byte that is a parenthesis. The two kinds differ in their last bit only; without it, and without what
-/// they have in common, they are zero, from which a subtraction borrows, and other bytes are two at least.
-fn parentheses(eight: [u8; 8]) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let others = (u64::from_le_bytes(eight) & (ONES * 0xfe)) ^ (ONES * b'(' as u64);
-    others.wrapping_sub(ONES) & !others & (ONES * 0x80)
+/// The two differ in the last bit only.
+fn is_parenthesis(byte: u8) -> bool {
+    byte & 0xfe == b'('
 }
 
 fn starts_with_word(sql: &[u8], word: &[u8]) -> bool {
