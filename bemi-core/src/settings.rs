@@ -114,7 +114,7 @@ impl Settings {
     }
 
     /// Puts the message into the statement itself where that is provably the same statement, which saves the round trips: a plain
-    /// `UPDATE`, `DELETE` or one-row `INSERT` with bound values. Everything else runs as without. See
+    /// `UPDATE` or `DELETE` with a condition, or a one-row `INSERT` with bound values. Everything else runs as without. See
     /// [`with_message`](crate::statement::with_message).
     ///
     /// The server sees a text that is a little longer and has one more parameter; so do `pg_stat_statements` and `current_query()`.
@@ -122,9 +122,9 @@ impl Settings {
     ///
     /// - Rows that a `BEFORE … FOR EACH STATEMENT` trigger writes come before the message, so they have the context of the write
     ///   before.
-    /// - On a table with rules (`CREATE RULE`) the message may come more than once, each time the same. A rule whose action is a
-    ///   `UNION`, `INTERSECT` or `EXCEPT` refuses the statement, as the server knows no such action under a condition: leave this
-    ///   off where there is one.
+    /// - On a table with rules (`CREATE RULE`) the message may come more than once, each time the same. A rule `ON INSERT` whose
+    ///   action is a `UNION`, `INTERSECT` or `EXCEPT` refuses the `INSERT`, as the server knows no such action under a condition:
+    ///   leave this off where there is one.
     #[must_use]
     pub fn inline_messages(self) -> Self {
         self.with(|choices| choices.inline_messages = true)

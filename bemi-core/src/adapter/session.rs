@@ -33,9 +33,14 @@ pub struct Session {
 struct Open {
     /// Somebody said `BEGIN`; else the transaction ends with the text that it began in.
     explicit: bool,
+    /// Whether it may be read only for a while. Nothing is emitted where it is, and when that ends is not told.
+    maybe_read_only: bool,
     governing: Governing,
     savepoints: Vec<Savepoint>,
 }
+
+/// The server could not read the text, so none of its statements has run.
+const SYNTAX_ERROR: &str = "42601";
 
 /// The last message in the transaction: `{}` where there is none, which governs the same; `None` where it is not known.
 type Governing = Option<ContextMessage>;
@@ -65,6 +70,8 @@ pub enum Step {
     RollbackTo(String),
     /// The newest savepoint of this name is forgotten.
     Release(String),
+    /// The transaction, or the savepoint that is open, is made read only or no longer so.
+    AccessMode,
     /// Anything else.
     Other,
 }
@@ -82,6 +89,7 @@ impl Step {
             TransactionControl::Savepoint(name) => Self::Savepoint(name.folded().into_owned()),
             TransactionControl::RollbackTo(name) => Self::RollbackTo(name.folded().into_owned()),
             TransactionControl::Release(name) => Self::Release(name.folded().into_owned()),
+            TransactionControl::AccessMode { .. } => Self::AccessMode,
             _ => Self::Other,
         }
     }
@@ -164,7 +172,7 @@ impl Session {
     /// The server has this message.
     pub fn emitted(&mut self, message: ContextMessage) {
         if let Some(open) = &mut self.open {
-            open.governing = Some(message);
+            open.governing = (!open.maybe_read_only).then_some(message);
         }
     }
 
@@ -204,8 +212,27 @@ impl Session {
             Step::Savepoint(name) => self.savepoint(name),
             Step::RollbackTo(name) => self.rollback_to(name),
             Step::Release(name) => self.release(name),
+            Step::AccessMode => {
+                if let Some(open) = &mut self.open {
+                    open.maybe_read_only = true;
+                }
+            }
             Step::Other => {}
         }
+    }
+
+    /// A text was answered: so many of its statements have run, and then the server refused one with this SQLSTATE, if it did.
+    pub fn answered(&mut self, steps: &[Step], completed: usize, refused: Option<&str>) {
+        if refused == Some(SYNTAX_ERROR) {
+            return;
+        }
+        for step in steps.iter().take(completed) {
+            self.ran(step);
+        }
+        if refused.is_some() {
+            self.failed(steps.get(completed));
+        }
+        self.leave_text();
     }
 
     /// The statement failed, and the text with it.
@@ -219,7 +246,12 @@ impl Session {
 
 impl Open {
     fn new() -> Self {
-        Self { explicit: false, governing: Some(ContextMessage::empty()), savepoints: Vec::new() }
+        Self {
+            explicit: false,
+            maybe_read_only: false,
+            governing: Some(ContextMessage::empty()),
+            savepoints: Vec::new(),
+        }
     }
 
     /// The newest savepoint of this name: names may repeat.
@@ -338,6 +370,36 @@ mod tests {
         session.ran(&Step::End { chain: false });
         session.leave_text();
         assert!(!session.is_open());
+    }
+
+    /// The savepoint's end brings back what was before, without a word.
+    #[test]
+    fn where_it_may_be_read_only_no_message_is_taken_to_govern() {
+        let mut session = in_transaction();
+        session.savepoint("a");
+        session.ran(&Step::AccessMode);
+        session.emitted(message(1));
+        session.release("a");
+        assert!(session.needs(&message(1)));
+        session.end();
+        session.begin();
+        session.emitted(message(1));
+        assert!(!session.needs(&message(1)));
+    }
+
+    #[test]
+    fn a_text_that_was_answered_has_run_as_far_as_it_was_completed() {
+        let steps = [Step::Begin, Step::Emit(message(1)), Step::Other, Step::End { chain: false }];
+        for (completed, refused, open) in [
+            (4, None, false),
+            (2, Some("23505"), true),
+            (3, Some("23505"), false),
+            (0, Some(SYNTAX_ERROR), false),
+        ] {
+            let mut session = Session::default();
+            session.answered(&steps, completed, refused);
+            assert_eq!(session.is_open(), open, "{completed} {refused:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  UPDATE t SET … WHERE cond        ─▶  UPDATE t SET … WHERE (cond) AND (SELECT emit) IS NOT NULL
-//!  DELETE FROM t                    ─▶  DELETE FROM t WHERE (SELECT emit) IS NOT NULL
+//!  DELETE FROM t WHERE cond         ─▶  DELETE FROM t WHERE (cond) AND (SELECT emit) IS NOT NULL
 //!  INSERT INTO t (a) VALUES ($1) …  ─▶  INSERT INTO t (a) SELECT $1 WHERE (SELECT emit) IS NOT NULL …
 //! ```
 //!
@@ -128,13 +128,9 @@ impl<'sql> Text<'sql> {
 
     /// `UPDATE` and `DELETE`.
     fn with_condition(&self, condition: &str) -> Option<String> {
+        // Where there is no condition, ours would make the statement pass an extension that asks for one, such as safeupdate.
         let (place, end) = self.clauses()?;
-        let body = self.tokens.get(..end)?;
-        let Some(place) = place else {
-            let end = body.last()?.end;
-            return self.edited(&[(end..end, &format!(" WHERE {condition}"))]);
-        };
-        let given = body.get(place + 1..)?;
+        let given = self.tokens.get(place? + 1..end)?;
         let (first, last) = (*given.first()?, *given.last()?);
         // `CURRENT OF` is no condition; and a query is one only in parentheses, which the server must miss.
         if ["current", "select", "with", "values", "table"].iter().any(|word| self.is(first, word))
@@ -353,14 +349,14 @@ mod tests {
     #[test]
     fn a_condition_is_added_to_updates_and_deletes() {
         for (sql, expected) in [
-            ("UPDATE t SET a = 1", "UPDATE t SET a = 1 WHERE <emit 1>"),
+            ("UPDATE t SET a = 1 WHERE b", "UPDATE t SET a = 1 WHERE (b) AND <emit 1>"),
             (
                 "UPDATE ONLY s.t * AS x SET a = $1 WHERE b = $2",
                 "UPDATE ONLY s.t * AS x SET a = $1 WHERE (b = $2) AND <emit 3>",
             ),
             (
-                "UPDATE t SET a = 'x'RETURNING id",
-                "UPDATE t SET a = 'x' WHERE <emit 1> RETURNING id",
+                "UPDATE t SET a = 1 WHERE b = 'x'RETURNING id",
+                "UPDATE t SET a = 1 WHERE (b = 'x') AND <emit 1> RETURNING id",
             ),
             (
                 "UPDATE t SET a = 1 WHERE(b)RETURNING id;",
@@ -375,8 +371,8 @@ mod tests {
                 "UPDATE t SET (a, b) = (SELECT c, d FROM u WHERE e) WHERE (f IN (1, 2)) AND <emit 1>",
             ),
             (
-                "UPDATE t SET a = 1 FROM (SELECT 1 AS where) AS x",
-                "UPDATE t SET a = 1 FROM (SELECT 1 AS where) AS x WHERE <emit 1>",
+                "UPDATE t SET a = 1 FROM (SELECT 1 AS where) AS x WHERE b",
+                "UPDATE t SET a = 1 FROM (SELECT 1 AS where) AS x WHERE (b) AND <emit 1>",
             ),
             (
                 "update t set a = x.where where \"where\" and t.returning returning id as where",
@@ -388,10 +384,6 @@ mod tests {
             ),
             ("UPDATE t SET a = 1 WHERE b -- c", "UPDATE t SET a = 1 WHERE (b) AND <emit 1> -- c"),
             (
-                "UPDATE t SET a = 1 /* WHERE */ -- x",
-                "UPDATE t SET a = 1 WHERE <emit 1> /* WHERE */ -- x",
-            ),
-            (
                 "UPDATE t SET a = 1 WHERE -- why\nb /* end */ ; ",
                 "UPDATE t SET a = 1 WHERE -- why\n(b) AND <emit 1> /* end */ ; ",
             ),
@@ -399,7 +391,7 @@ mod tests {
                 "UPDATE t SET a = $q$ WHERE $q$ WHERE b = E'\\nx' RETURNING *",
                 "UPDATE t SET a = $q$ WHERE $q$ WHERE (b = E'\\nx') AND <emit 1> RETURNING *",
             ),
-            ("DELETE FROM t", "DELETE FROM t WHERE <emit 1>"),
+            ("DELETE FROM t WHERE true", "DELETE FROM t WHERE (true) AND <emit 1>"),
             (
                 "DELETE FROM t USING u WHERE EXISTS (SELECT 1 WHERE $1) RETURNING 1",
                 "DELETE FROM t USING u WHERE (EXISTS (SELECT 1 WHERE $1)) AND <emit 2> RETURNING 1",
@@ -453,6 +445,9 @@ mod tests {
             "EXPLAIN ANALYZE DELETE FROM t",
             "(DELETE FROM t)",
             "DELETE FROM t; DELETE FROM u",
+            "DELETE FROM t",
+            "UPDATE t SET a = 1 /* WHERE b */ -- WHERE b",
+            "UPDATE t SET a = 1 RETURNING id",
             "DELETE FROM t WHERE CURRENT OF c",
             "DELETE FROM t WHERE",
             "DELETE FROM t WHERE RETURNING id",
@@ -598,7 +593,7 @@ mod tests {
                     .filter(|(place, _)| ![values, values + 1, close].contains(place)).map(|(_, word)| *word).collect();
                 is_longer_by(&kept, &after, emit + 2)
             } else {
-                is_longer_by(&before, &after, emit + 1) || is_longer_by(&before, &after, emit + 3)
+                is_longer_by(&before, &after, emit + 3)
             };
             prop_assert!(same, "{} became {}", sql, inlined);
         }

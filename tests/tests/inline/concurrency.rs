@@ -24,7 +24,7 @@ async fn a_condition_that_is_looked_at_again_emits_once_and_holds() {
             // The row still matches.
             ("UPDATE t SET a = a + 1 WHERE id = 1 AND a < 100", 1, &["t: UPDATE"][..]),
             ("UPDATE t SET a = t.a + 1 FROM u WHERE u.id = t.id AND t.id = 1", 1, &["t: UPDATE"]),
-            ("UPDATE t SET a = a + 1", 2, &["t: UPDATE", "t: UPDATE"]),
+            ("UPDATE t SET a = a + 1 WHERE true", 2, &["t: UPDATE", "t: UPDATE"]),
             // It does not any more.
             ("UPDATE t SET a = -1 WHERE id = 1 AND a % 10 = 0", 0, &[]),
             ("DELETE FROM t WHERE id = 1 AND a >= 10", 1, &["t: DELETE"]),

@@ -46,7 +46,7 @@ async fn rows_counts_answers_and_errors_are_the_same() {
                 "UPDATE todo SET owner = $1 WHERE id = $2 RETURNING id::text, owner::text",
                 &[Some("9"), Some("3")],
             ),
-            ("UPDATE todo SET owner = 0", &[]),
+            ("UPDATE todo SET owner = 0 WHERE true", &[]),
             ("UPDATE todo SET owner = 1 WHERE $1", &[Some("false")]),
             ("UPDATE todo SET owner = 1 WHERE false RETURNING id::text", &[]),
             (
@@ -58,7 +58,7 @@ async fn rows_counts_answers_and_errors_are_the_same() {
                 &[],
             ),
             ("UPDATE todo SET task = repeat('x', 21) WHERE id = 7", &[]),
-            ("UPDATE todo SET owner = 1 / (id - 5)", &[]),
+            ("UPDATE todo SET owner = 1 / (id - 5) WHERE true", &[]),
             ("UPDATE todo SET owner = 2 WHERE 1 / (id - 5) > 0", &[]),
             ("UPDATE todo SET id = id - 1 WHERE id > 1 -- why\n RETURNING id::text", &[]),
             ("UPDATE todo SET twice = 1 WHERE true", &[]),
@@ -72,7 +72,7 @@ async fn rows_counts_answers_and_errors_are_the_same() {
             ),
             ("DELETE FROM todo WHERE task LIKE 'task 1%' RETURNING id::text", &[]),
             ("DELETE FROM todo WHERE NULL", &[]),
-            ("DELETE FROM owner", &[]),
+            ("DELETE FROM owner WHERE id > 0", &[]),
         ] {
             twins.same(sql, values).await.ok();
             twins.rows("todo").await;

@@ -109,7 +109,7 @@ async fn write(twins: &Twins, column: &str, value: Option<&str>) {
         "INSERT INTO t (v) VALUES ($1::varchar(2)) RETURNING v::text".to_owned(),
         "INSERT INTO t (v) VALUES ($1::text::varchar) RETURNING v::text".to_owned(),
         "UPDATE t SET v = $1 WHERE id = 1 RETURNING v::text".to_owned(),
-        format!("UPDATE t SET v = $1::{cast} RETURNING v::text"),
+        format!("UPDATE t SET v = $1::{cast} WHERE true RETURNING v::text"),
         format!("DELETE FROM t WHERE v::text = ($1::{cast})::text AND id > 20 RETURNING id::text"),
     ] {
         twins.same(&sql, &[value]).await.ok();
