@@ -12,9 +12,6 @@ use crate::answer::{Answer, Keep};
 use crate::call::{Call, missing};
 use crate::connection::Unsettled;
 
-/// The server could not read the text, so none of its statements has run.
-const SYNTAX_ERROR: &str = "42601";
-
 impl BemiConnection {
     /// How `call` is to run on this connection as it is now.
     pub(crate) fn plan(&self, call: &Call) -> Result<Plan, Error> {
@@ -109,16 +106,7 @@ impl BemiConnection {
         };
         self.unsettled = Unsettled::Nothing;
         self.session = before;
-        if refused.as_deref() == Some(SYNTAX_ERROR) {
-            return answer;
-        }
-        for step in steps.iter().take(answer.completed) {
-            self.session.ran(step);
-        }
-        if refused.is_some() {
-            self.session.failed(steps.get(answer.completed));
-        }
-        self.session.leave_text();
+        self.session.answered(steps, answer.completed, refused.as_deref());
         answer
     }
 }

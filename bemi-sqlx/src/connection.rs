@@ -164,34 +164,44 @@ impl BemiConnection {
     }
 
     /// Undoes what cancelled calls and dropped transactions left behind. Comes first in every call.
+    ///
+    /// It may be cancelled itself: what it repeats then does no harm the second time.
     pub(crate) async fn settle(&mut self) -> Result<(), Error> {
-        let sql = match self.unsettled {
-            Unsettled::Nothing => return Ok(()),
-            Unsettled::RollbackTo { depth } => rollback_to(depth),
-            Unsettled::Rollback => "ROLLBACK".to_owned(),
+        match self.unsettled {
+            Unsettled::Nothing => Ok(()),
+            Unsettled::RollbackTo { depth } => {
+                let name = savepoint_name(depth);
+                self.send_until_answered(&format!("ROLLBACK TO SAVEPOINT {name}")).await?;
+                self.session.rollback_to(&name);
+                self.session.release(&name);
+                self.unsettled = Unsettled::Nothing;
+                // By itself, because it cannot be repeated. When it is cancelled, nobody will miss it.
+                self.send(format!("RELEASE SAVEPOINT {name}")).await
+            }
+            Unsettled::Rollback => {
+                self.send_until_answered("ROLLBACK").await?;
+                self.session.end();
+                self.unsettled = Unsettled::Nothing;
+                Ok(())
+            }
             Unsettled::Broken => {
                 let text = "a cancelled call left this connection in an unknown state; drop it and acquire another";
-                return Err(Error::Protocol(text.to_owned()));
+                Err(Error::Protocol(text.to_owned()))
             }
-        };
-        // sqlx hands the error of a cancelled statement to the next caller, before it sends what that one wants.
-        let mut outcome = self.send(sql.as_str()).await;
+        }
+    }
+
+    /// Sends a statement that the server does not refuse: what it seems to refuse is one before it, which was cancelled. sqlx hands
+    /// such an error to the next caller, before it sends what that one wants.
+    async fn send_until_answered(&mut self, sql: &str) -> Result<(), Error> {
+        let mut outcome = self.send(sql).await;
         for _ in 1..STALE_ERRORS_MAX {
             if !matches!(outcome, Err(Error::Database(_))) {
                 break;
             }
-            outcome = self.send(sql.as_str()).await;
+            outcome = self.send(sql).await;
         }
-        outcome?;
-        if let Unsettled::RollbackTo { depth } = self.unsettled {
-            let name = savepoint_name(depth);
-            self.session.rollback_to(&name);
-            self.session.release(&name);
-        } else {
-            self.session.end();
-        }
-        self.unsettled = Unsettled::Nothing;
-        Ok(())
+        outcome
     }
 
     /// To be rolled back by the next call: the transaction of this depth, and those inside it.
@@ -207,12 +217,6 @@ impl BemiConnection {
             Unsettled::Nothing => Unsettled::RollbackTo { depth },
         };
     }
-}
-
-/// Undoes a transaction inside another one, and frees its savepoint.
-fn rollback_to(depth: usize) -> String {
-    let name = savepoint_name(depth);
-    format!("ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
 }
 
 impl Drop for BemiConnection {

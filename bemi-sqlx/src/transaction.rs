@@ -104,7 +104,7 @@ impl<'c> BemiTransaction<'c> {
     ///
     /// # Cancellation
     ///
-    /// The transaction is either committed or rolled back.
+    /// The transaction is either committed or rolled back. One inside another is committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         let depth = self.depth;
         let connection = &mut *self.connection;
@@ -112,13 +112,20 @@ impl<'c> BemiTransaction<'c> {
         if depth == 1 {
             connection.send("COMMIT").await?;
             connection.session.end();
+            connection.depth = 0;
+            self.open = false;
         } else {
+            // Whether its savepoint is released when this is cancelled or not, what was done is part of the transaction around it.
+            self.open = false;
+            connection.depth = depth - 1;
             let name = savepoint_name(depth);
-            connection.send(format!("RELEASE SAVEPOINT {name}")).await?;
+            if let Err(error) = connection.send(format!("RELEASE SAVEPOINT {name}")).await {
+                self.open = true;
+                connection.depth = depth;
+                return Err(error);
+            }
             connection.session.release(&name);
         }
-        connection.depth = depth - 1;
-        self.open = false;
         Ok(())
     }
 

@@ -210,16 +210,7 @@ impl Watch {
             None => None,
         };
         let mut session = self.before;
-        // Of a text that the server could not read, nothing has run.
-        if refused != Some(&SqlState::SYNTAX_ERROR) {
-            for step in self.steps.iter().take(completed) {
-                session.ran(step);
-            }
-            if refused.is_some() {
-                session.failed(self.steps.get(completed));
-            }
-            session.leave_text();
-        }
+        session.answered(&self.steps, completed, refused.map(SqlState::code));
         let mut known = lock(&self.known);
         if known.changes == self.change {
             known.session = session;

@@ -282,6 +282,33 @@ async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
     panic!("never done");
 }
 
+/// The server has rolled back and released by the time that the next call undoes what the cancelled one may have left.
+#[tokio::test]
+async fn a_cancelled_end_of_a_nested_transaction_leaves_the_one_around_it_usable() {
+    let insert = "INSERT INTO todo VALUES ($1, 'x')";
+    for commit in [false, true] {
+        let app = App::new().await;
+        let mut tx = app.pool.begin().await.unwrap();
+        let ended = with_context(user(1), async {
+            let mut nested = tx.begin().await.unwrap();
+            sqlx::query(insert).bind(1).execute(&mut *nested).await.unwrap();
+            let end =
+                async move { if commit { nested.commit().await } else { nested.rollback().await } };
+            cancelled_after(1, async { end.await.unwrap() }).await
+        });
+        assert!(!ended.await, "it was to be cancelled");
+        with_context(user(1), sqlx::query(insert).bind(2).execute(&mut *tx))
+            .await
+            .unwrap_or_else(|error| panic!("commit: {commit}: {error}"));
+        tx.commit().await.unwrap();
+        let mut expected = vec![by(1, inserted(1, "x")), by(1, inserted(2, "x"))];
+        if !commit {
+            expected.remove(0);
+        }
+        assert_eq!(app.changes().await, [expected], "commit: {commit}");
+    }
+}
+
 /// The message of a cancelled write may have reached the server; it must not govern the next one.
 #[tokio::test]
 async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {

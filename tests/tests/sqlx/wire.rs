@@ -76,7 +76,8 @@ async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
             INSERT,
             INSERT,
             "SAVEPOINT bemi_savepoint_1",
-            "ROLLBACK TO SAVEPOINT bemi_savepoint_1; RELEASE SAVEPOINT bemi_savepoint_1",
+            "ROLLBACK TO SAVEPOINT bemi_savepoint_1",
+            "RELEASE SAVEPOINT bemi_savepoint_1",
             "DELETE FROM todo",
             "COMMIT"
         ]
