@@ -44,7 +44,7 @@ pub fn write<F: Future>(future: F) -> Write<F> {
     Write { future }
 }
 
-/// Runs `code`, in which every query counts as a write: [`write`] for blocking code.
+/// Runs `code`, in which every query counts as a write: [`write()`] for blocking code.
 ///
 /// ```
 /// # fn select_transfer() -> u32 { 1 }
