@@ -110,7 +110,8 @@ fn print_targets(options: &Options, series: &[Series]) {
     let adapters: Vec<Name> = options.libraries().filter(|library| library.is_adapter()).collect();
     let head = ["", "", ""].map(str::to_owned).into_iter();
     let mut table = Table::new(head.chain(adapters.iter().map(ToString::to_string)));
-    for target in Target::all() {
+    let is_measured = |operation| options.operations().any(|measured| measured == operation);
+    for target in Target::all().filter(|target| is_measured(target.operation)) {
         let Target { place, operation, variant } = target;
         let mut row = vec![operation.to_string(), variant.to_string(), place.to_string()];
         row.extend(adapters.iter().map(|&library| {
