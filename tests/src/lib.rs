@@ -2,28 +2,41 @@
 //!
 //! The library is what tests and the demo stand on: it finds or fetches PostgreSQL ([`Binaries`]), runs a [`Cluster`] that is gone
 //! when the process is gone, gives each test its own [`TestDatabase`], and runs the worker as a process of its own
-//! ([`WorkerCommand`]). It holds no test itself; those are under `tests/`.
+//! ([`WorkerCommand`]). For the tests of adapters it shows what reaches the WAL ([`ObservedDatabase`], [`journal`]), and cancels calls at
+//! each of their await points ([`at_each_await_point`], [`Relay`]). It holds no test of the family itself; those are under `tests/`.
 //!
 //! Everything listens on the loopback interface only.
 
+mod cancellation;
 mod database;
 mod error;
 mod eventually;
+pub mod journal;
+mod observed;
 mod pgbouncer;
 mod port;
 mod postgres;
+mod relay;
+mod statement_log;
 mod tool;
 mod worker;
 
+pub use cancellation::{
+    at_each_await_point, cancelled_after, first_row, happened_or_not,
+    happens_or_not_at_each_await_point,
+};
 pub use database::TestDatabase;
 pub use error::{HarnessError, Tried};
 pub use eventually::eventually;
+pub use observed::ObservedDatabase;
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::{
     Auth, Binaries, Cluster, ClusterOptions, StopMode, Wanted, available_majors, shared_cluster,
     smoke_majors,
 };
+pub use relay::Relay;
+pub use statement_log::statements_sent;
 pub use worker::{Output, RunningWorker, WorkerCommand};
 
 /// The code of the guide, compiled: before and after, for each library.

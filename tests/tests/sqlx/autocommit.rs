@@ -1,11 +1,12 @@
 //! Writes without a transaction of the caller's own.
 
 use bemi_sqlx::{ContextFutureExt, Settings, add_context, with_context};
+use bemi_tests::journal::{Event, by, by_nobody, inserted, messages, user};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use sqlx::{Either, Executor, Row};
 
-use crate::app::{App, Event, by, by_nobody, inserted, messages, user};
+use crate::app::App;
 
 #[tokio::test]
 async fn each_write_in_a_scope_has_its_context_before_it_in_its_own_transaction() {

@@ -3,62 +3,23 @@
 //! The pools here reach the server through a relay in the test's own thread: an answer can only come while the future that waits
 //! for it is suspended, so that each round trip is a place to cancel it, every time.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
-use bemi_sqlx::{BemiPool, Settings, with_context};
-use bemi_tests::eventually;
+use bemi_sqlx::{BemiPool, with_context};
+use bemi_tests::journal::{by, inserted, user};
+use bemi_tests::{
+    Relay, at_each_await_point, cancelled_after, eventually, happened_or_not,
+    happens_or_not_at_each_await_point, shared_cluster,
+};
 use futures_util::TryStreamExt;
 use sqlx::Executor;
-use sqlx::postgres::PgPoolOptions;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::{App, Stitched, by, inserted, user};
-
-/// More polls than any of the futures here needs.
-const POLLS_MAX: usize = 100;
-
-/// Polls a future `polls` times, each time after it was woken, and drops it. True if it was done by then.
-async fn cancelled_after(polls: usize, future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let mut polled = false;
-        let done = poll_fn(|context| {
-            if polled {
-                return Poll::Ready(false);
-            }
-            polled = true;
-            match future.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(true),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        if done {
-            return true;
-        }
-    }
-    false
-}
+use crate::app::{App, one_connection};
 
 /// A pool of one connection.
 async fn relayed(app: &App) -> BemiPool {
-    let server = app.pool.connect_options();
-    let address = (server.get_host().to_owned(), server.get_port());
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = TcpStream::connect(&address).await.unwrap();
-            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
-        }
-    });
-    let options = PgPoolOptions::new().max_connections(1);
-    let pool = options.connect_with(server.as_ref().clone().port(port)).await.unwrap();
-    BemiPool::new(pool).with_settings(Settings::new().without_sql())
+    let relay = Relay::start(shared_cluster()).await;
+    one_connection(&relay.url(&app.database.url())).await
 }
 
 /// Drops `operation` at each of its await points in turn, on a pool of one connection. After each, the pool must work, no
@@ -66,9 +27,7 @@ async fn relayed(app: &App) -> BemiPool {
 async fn at_every_await_point(what: &str, round_trips: usize, operation: impl AsyncFn(BemiPool)) {
     let app = App::new().await;
     let pool = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
-        app.run("TRUNCATE todo").await;
-        app.journal().await;
+    happens_or_not_at_each_await_point(&app, what, round_trips, async |polls| {
         let done = cancelled_after(polls, with_context(user(1), operation(pool.clone()))).await;
         eventually(Duration::from_secs(10), "the connection to return to the pool", async || {
             (usize::try_from(pool.size()) == Ok(pool.num_idle())).then_some(())
@@ -83,23 +42,9 @@ async fn at_every_await_point(what: &str, round_trips: usize, operation: impl As
         .unwrap_or_else(|error| {
             panic!("{what}: after {polls} polls the pool does not work: {error}")
         });
-        let mut changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
-        let after = changes.iter().position(|change| *change == by(2, inserted(100, "after")));
-        changes.remove(after.unwrap_or_else(|| panic!("{what}: after {polls} polls: {changes:?}")));
-        assert!(
-            all_or_nothing(&changes) && (!done || !changes.is_empty()),
-            "{what}: after {polls} polls (done: {done}): {changes:?}"
-        );
-        if done {
-            assert!(polls > round_trips, "{what} was cancelled at {} places only", polls - 1);
-            return;
-        }
-    }
-    panic!("{what} is never done");
-}
-
-fn all_or_nothing(changes: &[Stitched]) -> bool {
-    changes.is_empty() || changes == [by(1, inserted(1, "x"))]
+        done
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -205,7 +150,7 @@ async fn a_transaction_as_text_has_happened_or_not() {
 async fn a_connection_goes_on_after_each_call_that_was_cancelled_on_it() {
     let app = App::new().await;
     let mut connection = relayed(&app).await.acquire().await.unwrap();
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = with_context(user(1), async {
@@ -228,12 +173,10 @@ async fn a_connection_goes_on_after_each_call_that_was_cancelled_on_it() {
         let changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
         let (second, first) = changes.split_last().unwrap();
         assert_eq!(*second, by(1, inserted(2, "y")));
-        assert!(all_or_nothing(first), "after {polls} polls: {changes:?}");
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        assert!(happened_or_not(first), "after {polls} polls: {changes:?}");
+        done
+    })
+    .await;
 }
 
 /// A nested `begin` that is cancelled must not end the transaction around it, as sqlx's does.
@@ -241,7 +184,7 @@ async fn a_connection_goes_on_after_each_call_that_was_cancelled_on_it() {
 async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
     let app = App::new().await;
     let pool = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = with_context(user(1), async {
@@ -275,11 +218,9 @@ async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
             [[by(1, inserted(1, "x")), by(1, inserted(3, "z"))]],
             "after {polls} polls"
         );
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// The server has rolled back and released by the time that the next call undoes what the cancelled one may have left.
@@ -314,7 +255,7 @@ async fn a_cancelled_end_of_a_nested_transaction_leaves_the_one_around_it_usable
 async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
     let app = App::new().await;
     let pool = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let insert = "INSERT INTO todo VALUES ($1, 'x')";
@@ -333,11 +274,9 @@ async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
             [by(1, inserted(1, "x")), by(1, inserted(3, "x"))],
             "after {polls} polls"
         );
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// What was cancelled fails later, and sqlx hands that error to the next caller: here to our own rollback.
@@ -346,7 +285,7 @@ async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
     let app = App::new().await;
     let mut connection = relayed(&app).await.acquire().await.unwrap();
     app.run("INSERT INTO todo VALUES (1, 'x')").await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         let insert = "INSERT INTO todo VALUES ($1, 'y')";
         let done = with_context(user(1), async {
             let mut tx = connection.begin().await.unwrap();
@@ -368,11 +307,9 @@ async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
         })
         .await;
         app.run("DELETE FROM todo WHERE id = 2").await;
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -381,7 +318,7 @@ async fn a_cancelled_write_that_fails_does_not_spoil_the_rollback() {
     let pool = relayed(&app).await;
     app.run("INSERT INTO todo VALUES (1, 'x')").await;
     app.journal().await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         let done = with_context(user(1), async {
             cancelled_after(polls, async {
                 let again =
@@ -395,9 +332,7 @@ async fn a_cancelled_write_that_fails_does_not_spoil_the_rollback() {
         inserted.unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
         app.run("DELETE FROM todo WHERE id = 2").await;
         assert_eq!(app.idle_in_transaction().await, 0);
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }

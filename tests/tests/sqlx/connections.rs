@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bemi_sqlx::{BemiPool, spawn, with_context};
+use bemi_tests::journal::{by, inserted, user};
 use bemi_tests::{Cluster, ClusterOptions, StopMode, eventually};
 use sqlx::Executor;
 use sqlx::postgres::PgListener;
 
-use crate::app::{App, by, inserted, user};
+use crate::app::App;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_hundred_tasks_on_five_connections_do_not_mix_up_their_contexts() {

@@ -1,10 +1,11 @@
 //! COPY … FROM STDIN.
 
 use bemi_sqlx::with_context;
+use bemi_tests::journal::{by, by_nobody, inserted, user};
 use sqlx::Executor;
 use sqlx::postgres::PgPoolCopyExt;
 
-use crate::app::{App, by, by_nobody, inserted, user};
+use crate::app::App;
 
 const COPY: &str = "COPY todo FROM STDIN";
 

@@ -1,10 +1,11 @@
 //! Failed writes: the error is that of plain sqlx, and nothing is left behind.
 
 use bemi_sqlx::{BemiPool, Settings, with_context};
+use bemi_tests::journal::{by, inserted, user};
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{Error, Executor, PgPool, Postgres};
 
-use crate::app::{App, by, inserted, user};
+use crate::app::App;
 
 /// What of an error the caller may look at.
 #[derive(Debug, PartialEq)]

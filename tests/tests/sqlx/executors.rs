@@ -1,10 +1,11 @@
 //! Code that was written for sqlx runs unchanged on the pool, on a connection and in a transaction.
 
 use bemi_sqlx::with_context;
+use bemi_tests::journal::{by, inserted, user};
 use futures_util::TryStreamExt;
 use sqlx::{Executor, PgExecutor, QueryBuilder, SqlSafeStr, Statement};
 
-use crate::app::{App, by, inserted, user};
+use crate::app::App;
 
 #[derive(Debug, PartialEq, sqlx::FromRow)]
 struct Todo {

@@ -1,8 +1,9 @@
 //! Messages inside of statements, as `Settings::inline_messages` asks.
 
 use bemi_sqlx::{BemiPool, ContextFutureExt, Settings, with_context};
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 
-use crate::app::{App, by, by_nobody, inserted, messages, user};
+use crate::app::App;
 
 fn inlining(pool: &BemiPool) -> BemiPool {
     BemiPool::new(pool.untracked().clone())
@@ -12,7 +13,7 @@ fn inlining(pool: &BemiPool) -> BemiPool {
 #[tokio::test]
 async fn an_autocommit_write_is_one_statement() {
     let app = App::new().await;
-    let pool = inlining(&app.log_statements().await);
+    let pool = inlining(&app.logged().await);
     let insert = sqlx::query("INSERT INTO todo (id, task) VALUES ($1, $2)").bind(1).bind("Sleep");
     let inserted_rows = insert.execute(&pool).with_context(user(1)).await.unwrap();
     assert_eq!(inserted_rows.rows_affected(), 1);
@@ -52,7 +53,7 @@ async fn in_a_transaction_a_write_that_changed_nothing_lends_its_message_to_none
     let journal = app.journal().await;
     assert_eq!(messages(&journal[0]), 1, "{journal:?}");
     assert_eq!(
-        journal.into_iter().map(crate::app::stitch).collect::<Vec<_>>(),
+        journal.into_iter().map(stitch).collect::<Vec<_>>(),
         [[by(1, inserted(1, "Sleep")), by(1, inserted(2, "Eat"))]]
     );
 }

@@ -2,10 +2,11 @@
 //! a time.
 
 use bemi_sqlx::{BemiPool, with_context};
+use bemi_tests::journal::user;
 use bemi_tests::{PgBouncer, shared_cluster};
 use sqlx::postgres::PgPoolOptions;
 
-use super::app::{App, user};
+use crate::app::App;
 
 const CLIENTS: i32 = 20;
 const SERVER_CONNECTIONS: u32 = 2;

@@ -1,11 +1,12 @@
 //! Texts without arguments, which may hold several statements.
 
 use bemi_sqlx::with_context;
+use bemi_tests::journal::{Event, by, inserted, messages, user};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use sqlx::{Either, Executor, Row};
 
-use crate::app::{App, Event, by, inserted, messages, user};
+use crate::app::App;
 
 async fn items<'c>(
     executor: impl Executor<'c, Database = sqlx::Postgres>,

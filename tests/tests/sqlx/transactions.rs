@@ -1,9 +1,10 @@
 //! Transactions, savepoints, and which message governs what in them.
 
 use bemi_sqlx::{BemiTransaction, ContextFutureExt, add_context, with_context};
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 use sqlx::{Connection, Executor, Row};
 
-use crate::app::{App, by, by_nobody, inserted, messages, stitch, user};
+use crate::app::App;
 
 async fn insert(tx: &mut BemiTransaction<'_>, id: i32) {
     sqlx::query("INSERT INTO todo VALUES ($1, 'x')").bind(id).execute(&mut **tx).await.unwrap();

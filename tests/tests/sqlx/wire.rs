@@ -2,16 +2,17 @@
 //! prepared first, two.
 
 use bemi_sqlx::with_context;
+use bemi_tests::journal::user;
 use sqlx::Executor;
 
-use crate::app::{App, user};
+use crate::app::App;
 
 const INSERT: &str = "INSERT INTO todo VALUES ($1, 'x')";
 
 #[tokio::test]
 async fn reads_and_writes_outside_a_scope_are_all_that_is_sent() {
     let app = App::new().await;
-    let pool = app.log_statements().await;
+    let pool = app.logged().await;
     with_context(user(1), sqlx::query("SELECT * FROM todo WHERE id = $1").bind(1).fetch_all(&pool))
         .await
         .unwrap();
@@ -32,7 +33,7 @@ async fn reads_and_writes_outside_a_scope_are_all_that_is_sent() {
 #[tokio::test]
 async fn a_write_in_a_scope_is_between_a_begin_with_the_message_and_a_commit() {
     let app = App::new().await;
-    let pool = app.log_statements().await;
+    let pool = app.logged().await;
     with_context(user(1), async {
         sqlx::query(INSERT).bind(1).execute(&pool).await.unwrap();
         sqlx::query(INSERT).bind(1).execute(&pool).await.unwrap_err();
@@ -47,7 +48,7 @@ async fn a_write_in_a_scope_is_between_a_begin_with_the_message_and_a_commit() {
 #[tokio::test]
 async fn a_text_without_arguments_takes_its_message_along() {
     let app = App::new().await;
-    let pool = app.log_statements().await;
+    let pool = app.logged().await;
     with_context(user(1), pool.execute("DELETE FROM todo; SELECT 1")).await.unwrap();
     assert_eq!(app.sent(), ["<emit>; DELETE FROM todo; SELECT 1"]);
 }
@@ -55,7 +56,7 @@ async fn a_text_without_arguments_takes_its_message_along() {
 #[tokio::test]
 async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
     let app = App::new().await;
-    let pool = app.log_statements().await;
+    let pool = app.logged().await;
     with_context(user(1), async {
         let mut tx = pool.begin().await.unwrap();
         tx.execute("SELECT 1").await.unwrap();
@@ -88,7 +89,7 @@ async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
 async fn after_a_commit_that_is_refused_there_is_nothing_to_roll_back() {
     let app = App::new().await;
     app.run("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)").await;
-    let pool = app.log_statements().await;
+    let pool = app.logged().await;
     let insert = "INSERT INTO late VALUES (1), (1)";
     with_context(user(1), sqlx::query(insert).execute(&pool)).await.unwrap_err();
     pool.execute("SELECT 1").await.unwrap();
