@@ -3,6 +3,7 @@
 use bemi_diesel::{
     MissingContext, MissingContextError, Settings, add_context, with_context_sync, write_sync,
 };
+use bemi_tests::journal::{Event, by, by_nobody, inserted, user};
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -10,7 +11,7 @@ use diesel::result::Error;
 use diesel::sql_types::{Integer, Nullable, Text};
 use serde_json::json;
 
-use crate::app::{App, Event, Todo, a_todo, by, by_nobody, insert, inserted, todo, user};
+use crate::app::{App, Todo, a_todo, insert, todo};
 
 #[tokio::test]
 async fn each_write_in_a_scope_has_its_context_before_it_in_its_own_transaction() {

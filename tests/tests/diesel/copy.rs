@@ -3,11 +3,12 @@
 use std::io::Read;
 
 use bemi_diesel::{Settings, with_context_sync};
+use bemi_tests::journal::{Event, by, by_nobody, inserted, messages, user};
 use diesel::prelude::*;
 use diesel::result::Error;
 use serde_json::json;
 
-use crate::app::{App, Event, a_todo, by, by_nobody, inserted, messages, todo, user};
+use crate::app::{App, a_todo, todo};
 
 #[tokio::test]
 async fn copied_rows_have_their_context() {

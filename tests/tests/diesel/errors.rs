@@ -1,13 +1,14 @@
 //! Failed writes: the error is that of plain diesel, and nothing is left behind.
 
 use bemi_diesel::{BemiPgConnection, Settings, with_context_sync};
+use bemi_tests::journal::{by, inserted, user};
 use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use diesel::result::Error;
 
-use crate::app::{App, Todo, by, insert, inserted, todo, user};
+use crate::app::{App, Todo, insert, todo};
 
 /// What of an error the caller may look at.
 #[derive(Debug, PartialEq)]

@@ -1,11 +1,12 @@
 //! diesel_migrations, run through a connection of ours.
 
 use bemi_diesel::with_context_sync;
+use bemi_tests::journal::{by, inserted, user};
 use diesel::migration::{Migration, MigrationSource, Result};
 use diesel::pg::Pg;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
-use crate::app::{App, by, inserted, user};
+use crate::app::App;
 
 #[tokio::test]
 async fn migrations_run_and_what_they_write_has_its_context() {

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use bemi_diesel::with_context_sync;
+use bemi_tests::journal::{by, user};
 use diesel::expression::AsExpression;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -10,7 +11,7 @@ use diesel::query_builder::QueryId;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::SqlType;
 
-use crate::app::{App, by, user};
+use crate::app::App;
 
 #[derive(SqlType, QueryId)]
 #[diesel(postgres_type(name = "mood"))]

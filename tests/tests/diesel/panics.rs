@@ -4,6 +4,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bemi_diesel::with_context_sync;
+use bemi_tests::journal::{by, inserted, user};
 use diesel::connection::InstrumentationEvent;
 use diesel::deserialize;
 use diesel::pg::{Pg, PgValue};
@@ -11,7 +12,7 @@ use diesel::prelude::*;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 
-use crate::app::{App, by, insert, inserted, todo, user};
+use crate::app::{App, insert, todo};
 
 #[derive(Debug, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
 #[diesel(sql_type = Text)]

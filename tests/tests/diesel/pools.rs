@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bemi_diesel::{BemiPgConnection, Settings, current_context, with_context_sync};
+use bemi_tests::journal::{by, inserted, messages, user};
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::sql_types::Integer;
 
-use crate::app::{App, a_todo, by, insert, inserted, messages, todo, user};
+use crate::app::{App, a_todo, insert, todo};
 
 fn pool(app: &App, connections: u32) -> Pool<ConnectionManager<BemiPgConnection>> {
     Pool::builder()
@@ -28,7 +29,7 @@ async fn fifty_threads_on_five_connections_each_write_under_their_own_context() 
         for id in 0..50 {
             let pool = pool.clone();
             threads.spawn(move || {
-                with_context_sync(user(id.into()), || {
+                with_context_sync(user(id), || {
                     let connection = &mut pool.get().unwrap();
                     diesel::insert_into(todo::table)
                         .values(a_todo(id, "x"))

@@ -1,11 +1,12 @@
 //! Rows, all at once and one by one.
 
 use bemi_diesel::with_context_sync;
+use bemi_tests::journal::{by, by_nobody, inserted, messages, user};
 use diesel::connection::{DefaultLoadingMode, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 
-use crate::app::{App, Todo, a_todo, by, by_nobody, inserted, messages, todo, user};
+use crate::app::{App, Todo, a_todo, todo};
 
 const INSERT: &str = "INSERT INTO todo SELECT n, 'x' FROM generate_series(1, 1000) n RETURNING *";
 

@@ -1,13 +1,14 @@
 //! Texts without arguments, of one or several statements, and the transactions that are begun and ended in them.
 
 use bemi_diesel::{Settings, with_context_sync};
+use bemi_tests::journal::{Event, by, by_nobody, inserted, user};
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::R2D2Connection;
 use diesel::result::Error;
 use serde_json::json;
 
-use crate::app::{App, Event, by, by_nobody, insert, inserted, todo, user};
+use crate::app::{App, insert, todo};
 
 #[tokio::test]
 async fn each_statement_of_a_text_has_its_own_text_in_its_context() {

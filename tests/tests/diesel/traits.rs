@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use bemi_diesel::{BemiPgConnection, with_context_sync};
+use bemi_tests::journal::{by, inserted, user};
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
 
-use crate::app::{App, Todo, a_todo, by, insert, inserted, todo, user};
+use crate::app::{App, Todo, a_todo, insert, todo};
 
 #[derive(diesel::MultiConnection)]
 enum Either {

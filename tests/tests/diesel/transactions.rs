@@ -1,13 +1,14 @@
 //! Transactions, savepoints, and which message governs what in them.
 
 use bemi_diesel::{add_context, with_context_sync};
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{Nullable, Text};
 
-use crate::app::{App, Todo, by, by_nobody, insert, inserted, messages, stitch, todo, user};
+use crate::app::{App, Todo, insert, todo};
 
 /// Inserts a row in the scope of this user.
 fn insert_as(connection: &mut bemi_diesel::BemiPgConnection, user_id: i64, id: i32) {

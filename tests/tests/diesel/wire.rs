@@ -2,11 +2,12 @@
 //! prepared first, two.
 
 use bemi_diesel::{Settings, with_context_sync};
+use bemi_tests::journal::user;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::Error;
 
-use crate::app::{App, Todo, insert, todo, user};
+use crate::app::{App, Todo, insert, todo};
 
 const INSERT: &str = r#"INSERT INTO "todo" ("id", "task") VALUES ($1, $2)"#;
 const SELECT: &str = r#"SELECT "todo"."id", "todo"."task" FROM "todo""#;

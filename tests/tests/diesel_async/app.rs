@@ -1,12 +1,12 @@
-//! A database with connections of ours, plain ones beside them, and a view of the WAL.
+//! A database with connections of ours and plain ones beside them.
 
-use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPool, Context, Settings};
-use bemi_tests::{TestDatabase, shared_cluster};
+use std::ops::Deref;
+
+use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPool, Settings};
+use bemi_tests::{ObservedDatabase, Relay, shared_cluster};
 use diesel::prelude::*;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use serde_json::Value;
-use tokio_postgres::Client;
 
 diesel::table! {
     todo (id) {
@@ -25,38 +25,14 @@ pub(crate) struct Todo {
     pub(crate) task: Option<String>,
 }
 
-/// Everything that a test needs.
+/// Everything that a test needs; what it sees of the database is the [`ObservedDatabase`]'s.
 pub(crate) struct App {
-    /// For looking on.
-    pub(crate) client: Client,
-    pub(crate) database: TestDatabase,
-    slot: String,
+    observed: ObservedDatabase,
 }
-
-/// What the WAL has of one transaction.
-pub(crate) type Transaction = Vec<Event>;
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Event {
-    Message(Value),
-    Change(String),
-}
-
-/// A change with the user under whose context it stands; none under `{}` or no message at all.
-pub(crate) type Stitched = (Option<i64>, String);
 
 impl App {
-    /// With a table `todo (id int PRIMARY KEY, task text)`.
     pub(crate) async fn new() -> Self {
-        let database = TestDatabase::create(shared_cluster()).await.unwrap();
-        let client = database.connect().await.unwrap();
-        client.batch_execute("CREATE TABLE todo (id int PRIMARY KEY, task text)").await.unwrap();
-        let slot = database.slot_name();
-        client
-            .execute("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", &[&slot])
-            .await
-            .unwrap();
-        Self { client, database, slot }
+        Self { observed: ObservedDatabase::create().await }
     }
 
     /// Ours, without the statement's text.
@@ -74,67 +50,28 @@ impl App {
         AsyncPgConnection::establish(&self.database.url()).await.unwrap()
     }
 
+    /// Ours, through a relay, and the relay.
+    pub(crate) async fn relayed(&self) -> (BemiAsyncPgConnection, Relay) {
+        let relay = Relay::start(shared_cluster()).await;
+        (BemiAsyncPgConnection::establish(&relay.url(&self.database.url())).await.unwrap(), relay)
+    }
+
     /// deadpool's, of ours, without the statement's text.
     pub(crate) fn pool(&self, connections: usize) -> BemiAsyncPool {
         pool(&self.database.url(), connections)
     }
 
-    pub(crate) async fn run(&self, sql: &str) {
-        self.client.batch_execute(sql).await.unwrap();
-    }
-
-    /// What committed since the last look, transaction by transaction.
-    pub(crate) async fn journal(&self) -> Vec<Transaction> {
-        let rows = self
-            .client
-            .query("SELECT data FROM pg_logical_slot_get_changes($1, NULL, NULL)", &[&self.slot])
-            .await
-            .unwrap();
-        let mut transactions = Vec::<Transaction>::new();
-        for row in rows {
-            let line: &str = row.get(0);
-            if line.starts_with("BEGIN") {
-                transactions.push(Vec::new());
-            } else if let Some((head, content)) = line.split_once(" content:") {
-                assert!(head.starts_with("message: transactional: 1 prefix: _bemi,"), "{line}");
-                let message = serde_json::from_str(content).unwrap();
-                transactions.last_mut().unwrap().push(Event::Message(message));
-            } else if let Some(change) = line.strip_prefix("table public.") {
-                let change = change.replace("[integer]", "").replace("[text]", "");
-                transactions.last_mut().unwrap().push(Event::Change(change));
-            }
-        }
-        // Those that only defined something.
-        transactions.retain(|events| !events.is_empty());
-        transactions
-    }
-
-    /// The same, each change with its user: the message before it in its transaction governs it.
-    pub(crate) async fn changes(&self) -> Vec<Vec<Stitched>> {
-        self.journal().await.into_iter().map(stitch).collect()
-    }
-
-    /// A connection of which the server logs what it sends; see [`sent`](Self::sent).
+    /// A connection of which the server logs what it sends.
     pub(crate) async fn logged(&self, settings: Settings) -> BemiAsyncPgConnection {
-        self.run(&format!("ALTER DATABASE {} SET log_statement = 'all'", self.database.name()))
-            .await;
+        self.log_statements().await;
         self.connection().await.with_settings(settings)
     }
 
-    /// The statements that the server has logged of this database, in order, emissions as `<emit>`, without those that
-    /// diesel-async sends when it connects.
+    /// What the server has logged, without what diesel-async sends when it connects.
     pub(crate) fn sent(&self) -> Vec<String> {
-        let log = shared_cluster().log();
-        let of_this_database =
-            log.lines().filter(|line| line.contains(&format!(" {} ", self.database.name())));
-        of_this_database
-            .filter_map(|line| {
-                let statement = line.split("LOG:  ").nth(1)?;
-                let (kind, sql) = statement.split_once(": ")?;
-                (kind == "statement" || kind.starts_with("execute")).then(|| without_emission(sql))
-            })
-            .filter(|sql| !sql.starts_with("SET "))
-            .collect()
+        let mut sent = self.observed.sent();
+        sent.retain(|sql| !sql.starts_with("SET "));
+        sent
     }
 
     /// Ends the other sessions of this database, and waits until they are gone.
@@ -150,39 +87,14 @@ impl App {
                    WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()";
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }
-
-    /// How many sessions of this database stand idle in a transaction.
-    pub(crate) async fn idle_in_transaction(&self) -> i64 {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
-        self.client.query_one(sql, &[]).await.unwrap().get(0)
-    }
 }
 
-fn without_emission(sql: &str) -> String {
-    let emitted = " AS \"bemi context emitted\"";
-    match (sql.find("SELECT (SELECT pg_logical_emit_message("), sql.find(emitted)) {
-        (Some(start), Some(end)) => {
-            format!("{}<emit>{}", &sql[..start], &sql[end + emitted.len()..])
-        }
-        _ => sql.to_owned(),
-    }
-}
+impl Deref for App {
+    type Target = ObservedDatabase;
 
-/// Each change of a transaction with the user of the message before it.
-pub(crate) fn stitch(transaction: Transaction) -> Vec<Stitched> {
-    let mut user = None;
-    let mut changes = Vec::new();
-    for event in transaction {
-        match event {
-            Event::Message(context) => user = context.get("user_id").and_then(Value::as_i64),
-            Event::Change(change) => changes.push((user, change)),
-        }
+    fn deref(&self) -> &ObservedDatabase {
+        &self.observed
     }
-    changes
-}
-
-pub(crate) fn user(id: i64) -> Context {
-    Context::new().with("user_id", id)
 }
 
 pub(crate) fn a_todo(id: i32, task: &str) -> Todo {
@@ -191,7 +103,16 @@ pub(crate) fn a_todo(id: i32, task: &str) -> Todo {
 
 /// Inserts a row, by the query builder.
 pub(crate) async fn insert(connection: &mut BemiAsyncPgConnection, id: i32) -> QueryResult<usize> {
-    let query = diesel::insert_into(todo::table).values((todo::id.eq(id), todo::task.eq("x")));
+    insert_task(connection, id, "x").await
+}
+
+/// The same, with a task.
+pub(crate) async fn insert_task(
+    connection: &mut BemiAsyncPgConnection,
+    id: i32,
+    task: &str,
+) -> QueryResult<usize> {
+    let query = diesel::insert_into(todo::table).values((todo::id.eq(id), todo::task.eq(task)));
     diesel_async::RunQueryDsl::execute(query, connection).await
 }
 
@@ -199,22 +120,4 @@ pub(crate) fn pool(url: &str, connections: usize) -> BemiAsyncPool {
     let config = BemiAsyncPgConnection::manager_config(Settings::new().without_sql());
     let manager = AsyncDieselConnectionManager::new_with_config(url, config);
     BemiAsyncPool::builder(manager).max_size(connections).build().unwrap()
-}
-
-pub(crate) fn inserted(id: i32, task: &str) -> String {
-    format!("todo: INSERT: id:{id} task:'{task}'")
-}
-
-/// A change that stands under this user's context.
-pub(crate) fn by(user: i64, change: impl Into<String>) -> Stitched {
-    (Some(user), change.into())
-}
-
-/// A change without context.
-pub(crate) fn by_nobody(change: impl Into<String>) -> Stitched {
-    (None, change.into())
-}
-
-pub(crate) fn messages(transaction: &Transaction) -> usize {
-    transaction.iter().filter(|event| matches!(event, Event::Message(_))).count()
 }

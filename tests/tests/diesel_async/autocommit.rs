@@ -4,6 +4,7 @@ use bemi_diesel::{
     BemiAsyncPgConnection, ContextFutureExt, MissingContext, MissingContextError, Settings,
     add_context, with_context, with_context_sync, write,
 };
+use bemi_tests::journal::{Event, by, by_nobody, inserted, messages, user};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{Integer, Text};
@@ -11,7 +12,7 @@ use diesel::upsert::excluded;
 use diesel_async::{RunQueryDsl, SaveChangesDsl, SimpleAsyncConnection};
 use serde_json::json;
 
-use crate::app::{App, Event, Todo, a_todo, by, by_nobody, insert, inserted, messages, todo, user};
+use crate::app::{App, Todo, a_todo, insert, todo};
 
 #[tokio::test]
 async fn each_write_in_a_scope_has_its_context_before_it_in_its_own_transaction() {

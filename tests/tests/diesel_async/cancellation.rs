@@ -3,44 +3,21 @@
 //! The pools here reach the server through a relay in the test's own thread: an answer can only come while the future that waits
 //! for it is suspended, so that each round trip is a place to cancel it, every time.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPoolConnection, ContextFutureExt, with_context};
-use bemi_tests::eventually;
+use bemi_tests::journal::{by, inserted, user};
+use bemi_tests::{
+    Relay, at_each_await_point, cancelled_after, eventually, happened_or_not,
+    happens_or_not_at_each_await_point, shared_cluster,
+};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::TryStreamExt;
 
-use crate::app::{App, Stitched, Todo, by, insert, inserted, pool, todo, user};
-use crate::relay::Relay;
-
-/// More polls than any of the futures here needs.
-const POLLS_MAX: usize = 100;
-
-/// Polls a future `polls` times, each time after it was woken, and drops it. True if it was done by then.
-async fn cancelled_after(polls: usize, future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let mut polled = false;
-        let done = poll_fn(|context| {
-            if polled {
-                return Poll::Ready(false);
-            }
-            polled = true;
-            future.as_mut().poll(context).map(|()| true)
-        })
-        .await;
-        if done {
-            return true;
-        }
-    }
-    false
-}
+use crate::app::{App, Todo, insert, insert_task, pool, todo};
 
 /// Drops `operation` at each of its await points in turn, on a pool of one connection. After each, the pool must work, no
 /// transaction may be open, and what was written must be there with its context, or not at all.
@@ -50,10 +27,9 @@ async fn at_every_await_point(
     operation: impl AsyncFn(BemiAsyncPoolConnection),
 ) {
     let app = App::new().await;
-    let pool = pool(&Relay::start(&app).await.url, 1);
-    for polls in 1..POLLS_MAX {
-        app.run("TRUNCATE todo").await;
-        app.journal().await;
+    let relay = Relay::start(shared_cluster()).await;
+    let pool = pool(&relay.url(&app.database.url()), 1);
+    happens_or_not_at_each_await_point(&app, what, round_trips, async |polls| {
         let connection = pool.get().await.unwrap();
         let done = cancelled_after(polls, with_context(user(1), operation(connection))).await;
         // The connection is back in the pool, and nobody has asked for it.
@@ -62,29 +38,15 @@ async fn at_every_await_point(
         })
         .await;
         let mut connection = pool.get().await.unwrap();
-        let write = with_context(user(2), insert(&mut connection, 100)).await;
+        let write = with_context(user(2), insert_task(&mut connection, 100, "after")).await;
         write.unwrap_or_else(|error| {
             panic!("{what}: after {polls} polls the pool does not work: {error}")
         });
         // Only a connection that works can have been rolled back instead of replaced.
         assert!(!connection.is_broken() && !connection.is_in_transaction());
-        let mut changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
-        let after = changes.iter().position(|change| *change == by(2, inserted(100, "x")));
-        changes.remove(after.unwrap_or_else(|| panic!("{what}: after {polls} polls: {changes:?}")));
-        assert!(
-            all_or_nothing(&changes) && (!done || !changes.is_empty()),
-            "{what}: after {polls} polls (done: {done}): {changes:?}"
-        );
-        if done {
-            assert!(polls > round_trips, "{what} was cancelled at {} places only", polls - 1);
-            return;
-        }
-    }
-    panic!("{what} is never done");
-}
-
-fn all_or_nothing(changes: &[Stitched]) -> bool {
-    changes.is_empty() || changes == [by(1, inserted(1, "x"))]
+        done
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -201,8 +163,8 @@ async fn a_transaction_that_is_left_open_is_rolled_back_on_the_way_to_the_pool()
 #[tokio::test]
 async fn a_connection_goes_on_after_each_write_that_was_cancelled_on_it() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
-    for polls in 1..POLLS_MAX {
+    let (mut ours, _) = app.relayed().await;
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = with_context(user(1), async {
@@ -217,20 +179,18 @@ async fn a_connection_goes_on_after_each_write_that_was_cancelled_on_it() {
         let transactions = app.changes().await;
         let (second, first) = transactions.split_last().unwrap();
         assert_eq!(*second, [by(1, inserted(2, "x"))], "after {polls} polls");
-        assert!(all_or_nothing(&first.concat()), "after {polls} polls: {first:?}");
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        assert!(happened_or_not(&first.concat()), "after {polls} polls: {first:?}");
+        done
+    })
+    .await;
 }
 
 /// The message of a cancelled write may have reached the server; it must not govern the next one.
 #[tokio::test]
 async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
-    for polls in 1..POLLS_MAX {
+    let (mut ours, _) = app.relayed().await;
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = ours
@@ -249,19 +209,17 @@ async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
         changes.retain(|change| *change != by(2, inserted(2, "x")));
         let expected = [by(1, inserted(1, "x")), by(1, inserted(3, "x"))];
         assert_eq!(changes, expected, "after {polls} polls");
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
+    let (mut ours, _) = app.relayed().await;
     app.run("INSERT INTO todo VALUES (1, 'x')").await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         let done = with_context(user(1), async {
             let done = cancelled_after(polls, async {
                 insert(&mut ours, 1).await.unwrap_err();
@@ -274,18 +232,16 @@ async fn a_cancelled_write_that_fails_does_not_spoil_the_next_call() {
         })
         .await;
         app.run("DELETE FROM todo WHERE id = 2").await;
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// diesel-async believes that the transaction is open. Writes that seem to be part of it would be committed one by one.
 #[tokio::test]
 async fn after_a_cancelled_commit_nothing_runs_on_a_connection_that_was_kept() {
     let app = App::new().await;
-    let mut ours = BemiAsyncPgConnection::establish(&Relay::start(&app).await.url).await.unwrap();
+    let (mut ours, _) = app.relayed().await;
     ours.batch_execute("SELECT 1").await.unwrap();
     let transaction = async {
         ours.transaction(async |ours| insert(ours, 1).await).await.unwrap();

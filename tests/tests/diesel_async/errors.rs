@@ -1,12 +1,13 @@
 //! Failed writes: the error is that of plain diesel-async, and nothing is left behind.
 
 use bemi_diesel::{BemiAsyncPgConnection, with_context};
+use bemi_tests::journal::{by, by_nobody, inserted, user};
+use bemi_tests::{Relay, shared_cluster};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use crate::app::{App, by, by_nobody, insert, inserted, todo, user};
-use crate::relay::Relay;
+use crate::app::{App, insert, todo};
 
 /// What of an error the caller may look at.
 #[derive(Debug, PartialEq)]
@@ -218,8 +219,9 @@ async fn a_write_is_reported_as_done_where_only_its_begin_was_refused() {
             }
         }
     };
-    let relay = Relay::changing(&app, refused).await;
-    let mut ours = BemiAsyncPgConnection::establish(&relay.url).await.unwrap();
+    let relay = Relay::changing(shared_cluster(), refused).await;
+    let url = relay.url(&app.database.url());
+    let mut ours = BemiAsyncPgConnection::establish(&url).await.unwrap();
     with_context(user(1), async {
         assert_eq!(insert(&mut ours, 1).await.unwrap(), 1);
         // An error of the write is the write's.

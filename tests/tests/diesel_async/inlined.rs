@@ -1,11 +1,11 @@
 //! Messages inside of the statements that they govern: `inline_messages()`.
 
-use bemi_diesel::{BemiAsyncPgConnection, ContextFutureExt, Settings, with_context};
+use bemi_diesel::{ContextFutureExt, Settings, with_context};
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 
-use crate::app::{App, Todo, a_todo, by, by_nobody, insert, inserted, messages, todo, user};
-use crate::relay::Relay;
+use crate::app::{App, Todo, a_todo, insert, todo};
 
 fn settings() -> Settings {
     Settings::new().without_sql().inline_messages()
@@ -14,8 +14,7 @@ fn settings() -> Settings {
 #[tokio::test]
 async fn a_write_takes_its_message_along_in_its_own_round_trip() {
     let app = App::new().await;
-    let relay = Relay::start(&app).await;
-    let ours = BemiAsyncPgConnection::establish(&relay.url).await.unwrap();
+    let (ours, relay) = app.relayed().await;
     let ours = &mut ours.with_settings(settings());
     insert(ours, 1).with_context(user(1)).await.unwrap();
     relay.round_trips();
@@ -57,7 +56,7 @@ async fn in_a_transaction_a_message_that_may_have_been_left_out_comes_again() {
     let journal = app.journal().await;
     assert!(messages(&journal[0]) <= 4, "{journal:?}");
     assert_eq!(
-        crate::app::stitch(journal[0].clone()),
+        stitch(journal[0].clone()),
         [
             by(1, inserted(1, "x")),
             by(1, inserted(2, "x")),

@@ -8,7 +8,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::string_slice,
     reason = "a test fails by panicking"
 )]
 
@@ -20,7 +19,6 @@ mod inlined;
 mod migrations;
 mod pgbouncer;
 mod pools;
-mod relay;
 mod streams;
 mod texts;
 mod transactions;

@@ -1,10 +1,11 @@
 //! diesel_migrations, run through a connection of ours by diesel-async's harness.
 
 use bemi_diesel::with_context;
+use bemi_tests::journal::{by, inserted, user};
 use diesel_async::AsyncMigrationHarness;
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
-use crate::app::{App, by, inserted, user};
+use crate::app::App;
 
 /// The harness blocks, which needs a runtime of several threads.
 #[tokio::test(flavor = "multi_thread")]

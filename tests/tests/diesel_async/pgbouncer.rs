@@ -5,6 +5,7 @@
 //! the one that it was prepared on, so what goes through it must be in a transaction: a write in a scope is, with ours.
 
 use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPool, Settings, with_context};
+use bemi_tests::journal::user;
 use bemi_tests::{PgBouncer, shared_cluster};
 use diesel::connection::CacheSize;
 use diesel::prelude::*;
@@ -13,7 +14,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncC
 use futures_util::FutureExt;
 use tokio_postgres::NoTls;
 
-use crate::app::{App, insert, todo, user};
+use crate::app::{App, insert, todo};
 
 const CLIENTS: i32 = 20;
 const SERVER_CONNECTIONS: u32 = 2;
@@ -49,7 +50,7 @@ async fn clients_that_share_server_connections_do_not_share_contexts() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|id| {
             let pool = pool.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 let mut ours = pool.get().await.unwrap();
                 insert(&mut ours, id).await.unwrap();
                 ours.transaction(async |ours| {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bemi_diesel::{BemiAsyncPgConnection, BemiAsyncPool, Settings, with_context};
 use bemi_tests::eventually;
+use bemi_tests::journal::{by, inserted, user};
 use diesel::prelude::*;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, RecyclingMethod, bb8};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio_postgres::NoTls;
 
-use crate::app::{App, by, insert, inserted, todo, user};
+use crate::app::{App, insert, todo};
 
 const TASKS: i32 = 200;
 
@@ -66,7 +67,7 @@ async fn two_hundred_tasks_on_five_connections_of_deadpool_do_not_mix_up_their_c
     let tasks: Vec<_> = (0..TASKS)
         .map(|id| {
             let pool = pool.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 work(&mut pool.get().await.unwrap(), id).await;
                 work_more(&mut pool.get().await.unwrap(), id).await;
             }))
@@ -89,7 +90,7 @@ async fn two_hundred_tasks_on_five_connections_of_bb8_do_not_mix_up_their_contex
     let tasks: Vec<_> = (0..TASKS)
         .map(|id| {
             let pool = pool.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 work(&mut pool.get().await.unwrap(), id).await;
                 work_more(&mut pool.get().await.unwrap(), id).await;
             }))

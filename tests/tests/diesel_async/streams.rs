@@ -1,13 +1,14 @@
 //! Rows that are read one by one.
 
 use bemi_diesel::with_context;
+use bemi_tests::journal::{messages, user};
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use futures_util::future::try_join;
 
-use crate::app::{App, messages, todo, user};
+use crate::app::{App, todo};
 
 #[derive(QueryableByName)]
 struct Id {

@@ -1,9 +1,10 @@
 //! Texts of the simple query protocol, and transactions that are begun and ended as text.
 
 use bemi_diesel::{BemiAsyncPgConnection, Settings, with_context};
+use bemi_tests::journal::{by, inserted, messages, stitch, user};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use crate::app::{App, by, insert, inserted, messages, user};
+use crate::app::{App, insert};
 
 async fn text(connection: &mut BemiAsyncPgConnection, sql: &str) {
     connection.batch_execute(sql).await.unwrap();
@@ -39,7 +40,7 @@ async fn transactions_as_text_are_followed() {
     let journal = app.journal().await;
     assert_eq!(messages(&journal[0]), 1, "the message of user 1 governs again: {journal:?}");
     assert_eq!(
-        journal.into_iter().map(crate::app::stitch).collect::<Vec<_>>(),
+        journal.into_iter().map(stitch).collect::<Vec<_>>(),
         [vec![by(1, inserted(1, "x")), by(1, inserted(3, "x"))], vec![by(1, inserted(4, "x"))]]
     );
 }

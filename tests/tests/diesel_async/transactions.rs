@@ -1,11 +1,12 @@
 //! Transactions, savepoints, and which message governs what in them.
 
 use bemi_diesel::{ContextFutureExt, add_context, with_context};
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 
-use crate::app::{App, Todo, by, by_nobody, insert, inserted, messages, stitch, todo, user};
+use crate::app::{App, Todo, insert, todo};
 
 #[tokio::test]
 async fn a_transaction_has_one_message_as_long_as_the_context_stays_the_same() {

@@ -1,11 +1,11 @@
 //! What goes over the wire, as the server logs it.
 
-use bemi_diesel::{BemiAsyncPgConnection, Settings, with_context};
+use bemi_diesel::{Settings, with_context};
+use bemi_tests::journal::user;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use crate::app::{App, Todo, insert, todo, user};
-use crate::relay::Relay;
+use crate::app::{App, Todo, insert, todo};
 
 const INSERT: &str = r#"INSERT INTO "todo" ("id", "task") VALUES ($1, $2)"#;
 
@@ -111,8 +111,7 @@ async fn after_a_commit_that_is_refused_there_is_nothing_to_roll_back() {
 #[tokio::test]
 async fn a_write_takes_two_round_trips_and_in_a_transaction_one() {
     let app = App::new().await;
-    let relay = Relay::start(&app).await;
-    let ours = BemiAsyncPgConnection::establish(&relay.url).await.unwrap();
+    let (ours, relay) = app.relayed().await;
     let ours = &mut ours.with_settings(without_sql());
     insert(ours, 1).await.unwrap();
     let update = || diesel::update(todo::table).set(todo::task.eq("y"));

@@ -1,10 +1,11 @@
 //! Writes without a transaction of the caller's own.
 
 use bemi_seaorm::{ContextFutureExt, Settings, add_context, with_context, write};
+use bemi_tests::journal::{Event, by, by_nobody, inserted, user};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-use crate::app::{App, Event, by, by_nobody, insert, inserted, statement, user};
+use crate::app::{App, insert, statement};
 
 #[tokio::test]
 async fn each_write_in_a_scope_has_its_context_before_it_in_its_own_transaction() {

@@ -3,62 +3,23 @@
 //! The pools here reach the server through a relay in the test's own thread: an answer can only come while the future that waits
 //! for it is suspended, so that each round trip is a place to cancel it, every time.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
-use bemi_seaorm::{BemiDatabaseConnection, Settings, with_context};
-use bemi_tests::eventually;
+use bemi_seaorm::{BemiDatabaseConnection, with_context};
+use bemi_tests::journal::{by, inserted, user};
+use bemi_tests::{
+    Relay, at_each_await_point, cancelled_after, eventually, happened_or_not,
+    happens_or_not_at_each_await_point, shared_cluster,
+};
 use futures_util::TryStreamExt;
 use sea_orm::{ConnectionTrait, DbErr, StreamTrait, TransactionTrait};
-use sqlx::postgres::PgPoolOptions;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::{App, Stitched, by, insert, inserted, ours, statement, try_insert, user};
+use crate::app::{App, insert, one_connection, statement, try_insert};
 
-/// More polls than any of the futures here needs.
-const POLLS_MAX: usize = 150;
-
-/// Polls a future `polls` times, each time after it was woken, and drops it. True if it was done by then.
-async fn cancelled_after(polls: usize, future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let mut polled = false;
-        let done = poll_fn(|context| {
-            if polled {
-                return Poll::Ready(false);
-            }
-            polled = true;
-            match future.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(true),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        if done {
-            return true;
-        }
-    }
-    false
-}
-
-/// A pool of one connection.
+/// On a pool of one connection.
 async fn relayed(app: &App) -> BemiDatabaseConnection {
-    let server = app.plain.get_postgres_connection_pool().connect_options();
-    let address = (server.get_host().to_owned(), server.get_port());
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = TcpStream::connect(&address).await.unwrap();
-            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
-        }
-    });
-    let options = PgPoolOptions::new().max_connections(1);
-    let pool = options.connect_with(server.as_ref().clone().port(port)).await.unwrap();
-    ours(pool).with_settings(Settings::new().without_sql())
+    let relay = Relay::start(shared_cluster()).await;
+    one_connection(&relay.url(&app.database.url())).await
 }
 
 /// Drops `operation` at each of its await points in turn, on a pool of one connection. After each, the pool must work, no
@@ -71,9 +32,7 @@ async fn at_every_await_point(
     let app = App::new().await;
     let db = relayed(&app).await;
     let pool = db.untracked().get_postgres_connection_pool();
-    for polls in 1..POLLS_MAX {
-        app.run("TRUNCATE todo").await;
-        app.journal().await;
+    happens_or_not_at_each_await_point(&app, what, round_trips, async |polls| {
         let done = cancelled_after(polls, with_context(user(1), operation(db.clone()))).await;
         eventually(Duration::from_secs(10), "the connection to return to the pool", async || {
             (usize::try_from(pool.size()) == Ok(pool.num_idle())).then_some(())
@@ -83,23 +42,9 @@ async fn at_every_await_point(
         with_context(user(2), try_insert(&db, 100, "after")).await.unwrap_or_else(|error| {
             panic!("{what}: after {polls} polls the pool does not work: {error}")
         });
-        let mut changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
-        let after = changes.iter().position(|change| *change == by(2, inserted(100, "after")));
-        changes.remove(after.unwrap_or_else(|| panic!("{what}: after {polls} polls: {changes:?}")));
-        assert!(
-            all_or_nothing(&changes) && (!done || !changes.is_empty()),
-            "{what}: after {polls} polls (done: {done}): {changes:?}"
-        );
-        if done {
-            assert!(polls > round_trips, "{what} was cancelled at {} places only", polls - 1);
-            return;
-        }
-    }
-    panic!("{what} is never done");
-}
-
-fn all_or_nothing(changes: &[Stitched]) -> bool {
-    changes.is_empty() || changes == [by(1, inserted(1, "x"))]
+        done
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -186,7 +131,7 @@ async fn a_transaction_that_cannot_be_rolled_back_alone_leaves_nothing_at_any_pl
 async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
     let app = App::new().await;
     let db = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = with_context(user(1), async {
@@ -208,11 +153,9 @@ async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
             [[by(1, inserted(1, "x")), by(1, inserted(3, "x"))]],
             "after {polls} polls"
         );
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// One inside another is committed or rolled back, and not left to fail what comes after.
@@ -220,7 +163,7 @@ async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
 async fn a_transaction_goes_on_after_the_commit_of_one_inside_was_cancelled() {
     let app = App::new().await;
     let db = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let done = with_context(user(1), async {
@@ -241,12 +184,10 @@ async fn a_transaction_goes_on_after_the_commit_of_one_inside_was_cancelled() {
         .await;
         let mut changes = app.changes().await.remove(0);
         assert_eq!(changes.pop(), Some(by(1, inserted(3, "x"))), "after {polls} polls");
-        assert!(all_or_nothing(&changes) && (!done || !changes.is_empty()), "{changes:?}");
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        assert!(happened_or_not(&changes) && (!done || !changes.is_empty()), "{changes:?}");
+        done
+    })
+    .await;
 }
 
 /// The message of a cancelled write may have reached the server; it must not govern the next one.
@@ -254,7 +195,7 @@ async fn a_transaction_goes_on_after_the_commit_of_one_inside_was_cancelled() {
 async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
     let app = App::new().await;
     let db = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let tx = db.begin().await.unwrap();
@@ -269,11 +210,9 @@ async fn the_context_of_a_cancelled_write_does_not_reach_the_next() {
             [by(1, inserted(1, "x")), by(1, inserted(3, "x"))],
             "after {polls} polls"
         );
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// What was cancelled fails later, and sqlx hands that error to the next caller: here to our own rollback.
@@ -283,7 +222,7 @@ async fn a_cancelled_write_that_fails_does_not_spoil_what_comes_next() {
     let db = relayed(&app).await;
     app.run("INSERT INTO todo VALUES (1, 'x')").await;
     app.journal().await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         let done = with_context(user(1), async {
             let tx = db.begin().await.unwrap();
             let failing = async { assert!(try_insert(&tx, 1, "again").await.is_err()) };
@@ -299,11 +238,9 @@ async fn a_cancelled_write_that_fails_does_not_spoil_what_comes_next() {
         .await;
         app.run("DELETE FROM todo WHERE id = 2").await;
         assert_eq!(app.idle_in_transaction().await, 0);
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// Whoever waits for the connection of a transaction may be cancelled, and so may the one who has it.
@@ -311,7 +248,7 @@ async fn a_cancelled_write_that_fails_does_not_spoil_what_comes_next() {
 async fn futures_of_one_transaction_are_cancelled_one_by_one() {
     let app = App::new().await;
     let db = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let tx = db.begin().await.unwrap();
@@ -325,9 +262,7 @@ async fn futures_of_one_transaction_are_cancelled_one_by_one() {
         let mut changes = app.changes().await.remove(0);
         changes.retain(|change| *change != by(2, inserted(2, "x")));
         assert_eq!(changes, [by(1, inserted(1, "x")), by(3, inserted(3, "x"))]);
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use bemi_seaorm::{spawn, with_context};
+use bemi_tests::journal::{by, inserted, user};
 use sea_orm::{ConnectionTrait, DbBackend, StreamTrait, TransactionTrait};
 
-use crate::app::{App, by, insert, inserted, statement, try_insert, user};
+use crate::app::{App, insert, statement, try_insert};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_hundred_tasks_on_five_connections_each_keep_their_own_context() {
@@ -13,7 +14,7 @@ async fn two_hundred_tasks_on_five_connections_each_keep_their_own_context() {
     let tasks: Vec<_> = (1..=200)
         .map(|id| {
             let db = app.db.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 insert(&db, id).await;
                 let tx = db.begin().await.unwrap();
                 let inside = tx.begin().await.unwrap();

@@ -5,13 +5,14 @@ use std::error::Error;
 use bemi_seaorm::{
     BemiDatabaseConnection, MissingContext, MissingContextError, Settings, with_context,
 };
+use bemi_tests::journal::{by, inserted, user};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, IsolationLevel, RuntimeErr, SqlErr, StreamTrait,
     TransactionTrait,
 };
 use sqlx::postgres::PgPoolOptions;
 
-use crate::app::{App, by, insert, inserted, ours, statement, try_insert, user};
+use crate::app::{App, insert, ours, statement, try_insert};
 
 #[tokio::test]
 async fn a_failed_write_gives_the_error_of_plain_sea_orm_and_leaves_nothing() {

@@ -3,9 +3,10 @@
 #![allow(elided_lifetimes_in_paths, reason = "the trait of migrations is written so")]
 
 use bemi_seaorm::with_context;
+use bemi_tests::journal::{Event, by, by_nobody, user};
 use sea_orm_migration::prelude::*;
 
-use crate::app::{App, Event, by, by_nobody, user};
+use crate::app::App;
 
 struct Migrator;
 

@@ -1,6 +1,7 @@
 //! What applications do with sea-orm: active models, entities, loaders, pages. Each the same way as with sea-orm's own connection.
 
 use bemi_seaorm::with_context;
+use bemi_tests::journal::{Stitched, by, inserted, user};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel,
@@ -8,7 +9,7 @@ use sea_orm::{
 };
 use sea_orm::{DbErr, TryIntoModel};
 
-use crate::app::{App, Stitched, by, inserted, user};
+use crate::app::App;
 use crate::entities::{item, list, todo};
 
 fn todo(id: i32, task: &str) -> todo::ActiveModel {

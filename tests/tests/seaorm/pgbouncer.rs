@@ -4,11 +4,12 @@
 //! the statements here are texts.
 
 use bemi_seaorm::with_context;
+use bemi_tests::journal::user;
 use bemi_tests::{PgBouncer, shared_cluster};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use sqlx::postgres::PgPoolOptions;
 
-use crate::app::{App, ours, user};
+use crate::app::{App, ours};
 
 const CLIENTS: i32 = 20;
 const SERVER_CONNECTIONS: u32 = 2;
@@ -25,7 +26,7 @@ async fn clients_that_share_server_connections_do_not_share_contexts() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|id| {
             let db = db.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 let insert = format!("INSERT INTO todo VALUES ({id}, 'x')");
                 db.execute_unprepared(&insert).await.unwrap();
                 let tx = db.begin().await.unwrap();

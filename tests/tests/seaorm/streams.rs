@@ -1,10 +1,11 @@
 //! Rows that are read one by one.
 
 use bemi_seaorm::with_context;
+use bemi_tests::journal::{messages, user};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, StreamTrait, TransactionTrait};
 
-use crate::app::{App, insert, messages, statement, user};
+use crate::app::{App, insert, statement};
 use crate::entities::todo;
 
 const MANY: &str = "INSERT INTO todo SELECT n, 'x' FROM generate_series(1, 1000) n RETURNING id";

@@ -1,15 +1,14 @@
 //! Transactions of the caller's own, and those inside them.
 
 use bemi_seaorm::{BemiDatabaseTransaction, ContextFutureExt, add_context, with_context};
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 use futures_util::future::{join, try_join_all};
 use sea_orm::{
     AccessMode, ConnectionTrait, DbErr, IsolationLevel, TransactionError, TransactionOptions,
     TransactionTrait,
 };
 
-use crate::app::{
-    App, by, by_nobody, insert, inserted, messages, statement, stitch, try_insert, user,
-};
+use crate::app::{App, insert, statement, try_insert};
 
 #[tokio::test]
 async fn a_transaction_has_one_message_as_long_as_the_context_stays_the_same() {
@@ -266,7 +265,7 @@ async fn futures_of_one_transaction_may_run_at_the_same_time() {
     let tx = app.db.begin().await.unwrap();
     let writes = (1..=20).map(|id| {
         let tx = &tx;
-        async move { try_insert(tx, id, "x").with_context(user(i64::from(id))).await }
+        async move { try_insert(tx, id, "x").with_context(user(id)).await }
     });
     try_join_all(writes).await.unwrap();
     tx.commit().await.unwrap();

@@ -2,13 +2,14 @@
 //! prepared first, two.
 
 use bemi_seaorm::{Settings, with_context};
+use bemi_tests::journal::{by, inserted, user};
 use futures_util::TryStreamExt;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel, ModelTrait,
     PaginatorTrait, StreamTrait, TransactionTrait,
 };
 
-use crate::app::{App, by, insert, inserted, statement, try_insert, user};
+use crate::app::{App, insert, statement, try_insert};
 use crate::entities::todo;
 
 const INSERT: &str = r#"INSERT INTO "todo" ("id", "task") VALUES ($1, $2) RETURNING "id", "task""#;
@@ -29,7 +30,7 @@ async fn reads_and_writes_outside_a_scope_are_all_that_is_sent() {
         db.execute_unprepared("DELETE FROM todo; SELECT 1").await.unwrap();
     }
     let app = App::new().await;
-    let (ours, plain) = app.log_statements().await;
+    let (ours, plain) = app.logged().await;
     reads(&plain).await;
     writes(&plain).await;
     let by_plain = app.sent();
@@ -42,7 +43,7 @@ async fn reads_and_writes_outside_a_scope_are_all_that_is_sent() {
 #[tokio::test]
 async fn a_write_in_a_scope_is_between_a_begin_with_the_message_and_a_commit() {
     let app = App::new().await;
-    let (db, _) = app.log_statements().await;
+    let (db, _) = app.logged().await;
     with_context(user(1), async {
         insert(&db, 1).await;
         try_insert(&db, 1, "again").await.unwrap_err();
@@ -57,7 +58,7 @@ async fn a_write_in_a_scope_is_between_a_begin_with_the_message_and_a_commit() {
 #[tokio::test]
 async fn where_messages_are_inlined_a_write_is_all_that_is_sent() {
     let app = App::new().await;
-    let (db, _) = app.log_statements().await;
+    let (db, _) = app.logged().await;
     let db = db.with_settings(Settings::new().without_sql().inline_messages());
     with_context(user(1), async {
         let model = try_insert(&db, 1, "x").await.unwrap();
@@ -82,7 +83,7 @@ async fn where_messages_are_inlined_a_write_is_all_that_is_sent() {
 #[tokio::test]
 async fn a_text_without_values_takes_its_message_along() {
     let app = App::new().await;
-    let (db, _) = app.log_statements().await;
+    let (db, _) = app.logged().await;
     with_context(user(1), db.execute_unprepared("DELETE FROM todo; SELECT 1")).await.unwrap();
     assert_eq!(app.sent(), ["<emit>; DELETE FROM todo; SELECT 1"]);
 }
@@ -90,7 +91,7 @@ async fn a_text_without_values_takes_its_message_along() {
 #[tokio::test]
 async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
     let app = App::new().await;
-    let (db, _) = app.log_statements().await;
+    let (db, _) = app.logged().await;
     with_context(user(1), async {
         let tx = db.begin().await.unwrap();
         tx.execute_unprepared("SELECT 1").await.unwrap();
@@ -122,7 +123,7 @@ async fn in_a_transaction_the_message_is_sent_before_the_first_write() {
 async fn after_a_commit_that_is_refused_there_is_nothing_to_roll_back() {
     let app = App::new().await;
     app.run("CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)").await;
-    let (db, _) = app.log_statements().await;
+    let (db, _) = app.logged().await;
     let insert = "INSERT INTO late VALUES (1), (1)";
     with_context(user(1), db.execute_raw(statement(insert, []))).await.unwrap_err();
     db.execute_unprepared("SELECT 1").await.unwrap();

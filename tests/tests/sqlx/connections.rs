@@ -18,7 +18,7 @@ async fn two_hundred_tasks_on_five_connections_do_not_mix_up_their_contexts() {
     let tasks: Vec<_> = (0..200)
         .map(|id| {
             let pool = app.pool.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 let insert = "INSERT INTO todo VALUES ($1, 'x')";
                 sqlx::query(insert).bind(id).execute(&pool).await.unwrap();
                 let mut tx = pool.begin().await.unwrap();

@@ -25,7 +25,7 @@ async fn clients_that_share_server_connections_do_not_share_contexts() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|id| {
             let pool = pool.clone();
-            tokio::spawn(with_context(user(i64::from(id)), async move {
+            tokio::spawn(with_context(user(id), async move {
                 // The server may be another one for each transaction: as with plain sqlx, a statement with
                 // a name would be there or not.
                 let insert = sqlx::query("INSERT INTO todo VALUES ($1, 'x')").persistent(false);

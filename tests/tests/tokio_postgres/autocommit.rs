@@ -1,5 +1,6 @@
 //! Writes without a transaction of the caller's own.
 
+use bemi_tests::journal::{Event, by, by_nobody, inserted, messages, user};
 use bemi_tokio_postgres::{
     ContextFutureExt, MissingContext, MissingContextError, Settings, add_context, with_context,
     write,
@@ -7,7 +8,7 @@ use bemi_tokio_postgres::{
 use serde_json::json;
 use tokio_postgres::types::Type;
 
-use crate::app::{App, Event, INSERT, by, by_nobody, inserted, messages, user};
+use crate::app::{App, INSERT};
 
 #[tokio::test]
 async fn each_write_in_a_scope_has_its_context_before_it_in_its_own_transaction() {

@@ -3,57 +3,23 @@
 //! The clients here reach the server through a relay in the test's own thread: an answer can only come while the future that waits
 //! for it is suspended, so that each round trip is a place to cancel it, every time.
 
-use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 
-use bemi_tests::shared_cluster;
+use bemi_tests::journal::{by, inserted, user};
+use bemi_tests::{
+    Relay, at_each_await_point, cancelled_after, happens_or_not_at_each_await_point, shared_cluster,
+};
 use bemi_tokio_postgres::{BemiClient, Settings, with_context};
 use bytes::Bytes;
 use futures_util::{SinkExt, TryStreamExt};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::NoTls;
 
-use crate::app::{App, INSERT, Stitched, by, inserted, user};
-
-/// More polls than any of the futures here needs.
-const POLLS_MAX: usize = 100;
-
-/// Polls a future `polls` times, each time after it was woken, and drops it. True if it was done by then.
-async fn cancelled_after(polls: usize, future: impl Future<Output = ()>) -> bool {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let mut polled = false;
-        let done = poll_fn(|context| {
-            if polled {
-                return Poll::Ready(false);
-            }
-            polled = true;
-            match future.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(true),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        if done {
-            return true;
-        }
-    }
-    false
-}
+use crate::app::{App, INSERT};
 
 async fn relayed(app: &App) -> BemiClient {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.unwrap();
-        let mut server = TcpStream::connect(("127.0.0.1", shared_cluster().port())).await.unwrap();
-        copy_bidirectional(&mut client, &mut server).await
-    });
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(port).user("postgres").dbname(app.database.name());
-    let (client, connection) = config.connect(NoTls).await.unwrap();
+    let relay = Relay::start(shared_cluster()).await;
+    let url = relay.url(&app.database.url());
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     BemiClient::new(client).with_settings(Settings::new().without_sql())
 }
@@ -67,32 +33,15 @@ async fn at_every_await_point(
 ) {
     let app = App::new().await;
     let mut client = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
-        app.run("TRUNCATE todo").await;
-        app.journal().await;
+    happens_or_not_at_each_await_point(&app, what, round_trips, async |polls| {
         let done = cancelled_after(polls, with_context(user(1), operation(&mut client))).await;
         with_context(user(2), client.execute(INSERT, &[&100, &"after"])).await.unwrap_or_else(
             |error| panic!("{what}: after {polls} polls the client does not work: {error}"),
         );
         assert!(!client.is_in_transaction(), "{what}: after {polls} polls");
-        assert_eq!(app.idle_in_transaction().await, 0, "{what}: after {polls} polls");
-        let mut changes: Vec<_> = app.changes().await.into_iter().flatten().collect();
-        let after = changes.iter().position(|change| *change == by(2, inserted(100, "after")));
-        changes.remove(after.unwrap_or_else(|| panic!("{what}: after {polls} polls: {changes:?}")));
-        assert!(
-            all_or_nothing(&changes) && (!done || !changes.is_empty()),
-            "{what}: after {polls} polls (done: {done}): {changes:?}"
-        );
-        if done {
-            assert!(polls > round_trips, "{what} was cancelled at {} places only", polls - 1);
-            return;
-        }
-    }
-    panic!("{what} is never done");
-}
-
-fn all_or_nothing(changes: &[Stitched]) -> bool {
-    changes.is_empty() || changes == [by(1, inserted(1, "x"))]
+        done
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -168,7 +117,7 @@ async fn a_write_that_fails_leaves_nothing_wherever_it_is_cancelled() {
     let client = relayed(&app).await;
     app.run("INSERT INTO todo VALUES (1, 'x')").await;
     app.journal().await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         let done = cancelled_after(polls, async {
             with_context(user(1), client.execute(INSERT, &[&1, &"x"])).await.unwrap_err();
         })
@@ -176,11 +125,9 @@ async fn a_write_that_fails_leaves_nothing_wherever_it_is_cancelled() {
         client.execute(INSERT, &[&2, &"y"]).await.unwrap();
         app.run("DELETE FROM todo WHERE id = 2").await;
         assert_eq!(app.idle_in_transaction().await, 0, "after {polls} polls");
-        if done {
-            return;
-        }
-    }
-    panic!("never done");
+        done
+    })
+    .await;
 }
 
 /// The transaction goes on, with or without what was cancelled in it.
@@ -188,7 +135,7 @@ async fn a_write_that_fails_leaves_nothing_wherever_it_is_cancelled() {
 async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
     let app = App::new().await;
     let mut client = relayed(&app).await;
-    for polls in 1..POLLS_MAX {
+    at_each_await_point(async |polls| {
         app.run("TRUNCATE todo").await;
         app.journal().await;
         let mut tx = client.transaction().await.unwrap();
@@ -214,9 +161,7 @@ async fn a_transaction_goes_on_after_each_call_that_was_cancelled_in_it() {
             [by(1, inserted(1, "x")), by(1, inserted(4, "z"))],
             "after {polls} polls"
         );
-        if done && written {
-            return;
-        }
-    }
-    panic!("never done");
+        done && written
+    })
+    .await;
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bemi_tests::eventually;
+use bemi_tests::journal::{by, inserted, user};
 use bemi_tokio_postgres::{BemiClient, ContextFutureExt, with_context};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-use crate::app::{App, INSERT, by, inserted, user};
+use crate::app::{App, INSERT};
 
 #[tokio::test]
 async fn a_cancel_token_cancels_a_write_which_leaves_nothing() {

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use bemi_tests::journal::{by, by_nobody, inserted, user};
 use bemi_tokio_postgres::{BemiClient, ContextFutureExt, with_context};
 use bytes::Bytes;
 use futures_util::{SinkExt, TryStreamExt};
@@ -10,7 +11,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, NoTls};
 
-use crate::app::{App, INSERT, by, by_nobody, inserted, user};
+use crate::app::{App, INSERT};
 
 const COPY: &str = "COPY todo FROM STDIN";
 

@@ -1,10 +1,11 @@
 //! Failed writes: the error is that of the plain client, and nothing is left behind.
 
+use bemi_tests::journal::{by, inserted, user};
 use bemi_tests::shared_cluster;
 use bemi_tokio_postgres::{BemiClient, Settings, with_context};
 use tokio_postgres::{Client, Error, IsolationLevel, NoTls};
 
-use crate::app::{App, INSERT, by, inserted, user};
+use crate::app::{App, INSERT};
 
 /// What of an error the caller may look at.
 #[derive(Debug, PartialEq)]

@@ -1,11 +1,12 @@
 //! Code that is generic over a client and a transaction, and that is spawned.
 
+use bemi_tests::journal::{by, inserted, user};
 use bemi_tokio_postgres::{BemiGenericClient, spawn, with_context};
 use futures_util::TryStreamExt;
 use tokio_postgres::Error;
 use tokio_postgres::types::Type;
 
-use crate::app::{App, by, inserted, user};
+use crate::app::App;
 
 /// Six rows, beginning with `id`.
 async fn insert_all(client: &mut impl BemiGenericClient, id: i32) -> Result<(), Error> {

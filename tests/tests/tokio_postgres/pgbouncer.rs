@@ -1,11 +1,12 @@
 //! Behind PgBouncer in transaction mode, where a client has a server connection for one transaction at a time.
 
+use bemi_tests::journal::user;
 use bemi_tests::{PgBouncer, shared_cluster};
 use bemi_tokio_postgres::{BemiClient, Settings, with_context};
 use tokio_postgres::NoTls;
 use tokio_postgres::types::Type;
 
-use crate::app::{App, user};
+use crate::app::App;
 
 const CLIENTS: i32 = 20;
 const SERVER_CONNECTIONS: u32 = 2;
@@ -26,7 +27,7 @@ async fn clients_that_share_server_connections_do_not_share_contexts() {
     let mut clients = Vec::new();
     for id in 0..CLIENTS {
         let mut client = connect().await;
-        clients.push(tokio::spawn(with_context(user(i64::from(id)), async move {
+        clients.push(tokio::spawn(with_context(user(id), async move {
             // The server may be another one for each transaction: as without us, a statement with a name would be there or not.
             let id = (&id as &(dyn tokio_postgres::types::ToSql + Sync), Type::INT4);
             let insert = "INSERT INTO todo VALUES ($1, 'x')";

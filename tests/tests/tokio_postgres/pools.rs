@@ -1,13 +1,14 @@
 //! Pools: what they hand out is tracked.
 
 use bb8_postgres::{PostgresConnectionManager, bb8};
+use bemi_tests::journal::{Stitched, by, inserted, user};
 use bemi_tokio_postgres::{
     BemiConnectionManager, BemiManager, BemiPool, ContextFutureExt, Settings, with_context,
 };
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
 use tokio_postgres::{Config, NoTls};
 
-use crate::app::{App, INSERT, Stitched, by, inserted, user};
+use crate::app::{App, INSERT};
 
 const TASKS: i32 = 200;
 const CONNECTIONS: usize = 5;
@@ -64,7 +65,7 @@ async fn two_hundred_tasks_on_a_deadpool_of_five_have_each_its_context() {
             tx.execute(&update, &[&id, &"y"]).await.unwrap();
             tx.commit().await.unwrap();
         };
-        tokio::spawn(task.with_context(user(i64::from(id))))
+        tokio::spawn(task.with_context(user(id)))
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
@@ -86,7 +87,7 @@ async fn two_hundred_tasks_on_a_bb8_pool_of_five_have_each_its_context() {
             tx.execute(UPDATE, &[&id, &"y"]).await.unwrap();
             tx.commit().await.unwrap();
         };
-        tokio::spawn(task.with_context(user(i64::from(id))))
+        tokio::spawn(task.with_context(user(id)))
     });
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();

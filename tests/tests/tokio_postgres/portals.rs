@@ -1,9 +1,10 @@
 //! Statements whose rows are had in parts.
 
+use bemi_tests::journal::{by, inserted, messages, stitch, user};
 use bemi_tokio_postgres::{ContextFutureExt, with_context};
 use futures_util::TryStreamExt;
 
-use crate::app::{App, by, inserted, messages, user};
+use crate::app::App;
 
 const DELETE: &str = "DELETE FROM todo WHERE id < $1 RETURNING id";
 
@@ -25,7 +26,7 @@ async fn a_portal_writes_under_the_context_in_which_it_is_first_asked() {
     let journal = app.journal().await;
     assert_eq!(messages(&journal[0]), 1, "{journal:?}");
     let deleted: Vec<_> = (1..=3).map(|id| by(2, format!("todo: DELETE: id:{id}"))).collect();
-    assert_eq!(crate::app::stitch(journal[0].clone()), deleted);
+    assert_eq!(stitch(journal[0].clone()), deleted);
 }
 
 #[tokio::test]

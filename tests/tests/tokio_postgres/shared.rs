@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bemi_tests::eventually;
+use bemi_tests::journal::{Stitched, by, by_nobody, inserted, user};
 use bemi_tokio_postgres::{BemiClient, ContextFutureExt, with_context};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
-use crate::app::{App, INSERT, Stitched, by, by_nobody, inserted, user};
+use crate::app::{App, INSERT};
 
 const TASKS: i32 = 100;
 const ROUNDS: i32 = 10;

@@ -2,10 +2,11 @@
 
 use std::pin::pin;
 
+use bemi_tests::journal::{messages, user};
 use bemi_tokio_postgres::with_context;
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::app::{App, messages, user};
+use crate::app::App;
 
 const INSERT: &str = "INSERT INTO todo SELECT n, 'x' FROM generate_series(1, 1000) n RETURNING id";
 

@@ -1,10 +1,11 @@
 //! Texts of the simple query protocol, and transactions that are begun and ended as text.
 
+use bemi_tests::journal::{Event, by, by_nobody, inserted, messages, stitch, user};
 use bemi_tokio_postgres::{BemiClient, with_context};
 use serde_json::json;
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::app::{App, Event, INSERT, by, by_nobody, inserted, messages, user};
+use crate::app::{App, INSERT};
 
 /// What a text answers, in words.
 fn words(answer: Vec<SimpleQueryMessage>) -> Vec<String> {
@@ -87,7 +88,7 @@ async fn transactions_that_are_begun_as_text_are_followed() {
         let journal = app.journal().await;
         assert_eq!(messages(&journal[0]), 1, "{journal:?}");
         assert_eq!(
-            journal.into_iter().map(crate::app::stitch).collect::<Vec<_>>(),
+            journal.into_iter().map(stitch).collect::<Vec<_>>(),
             [
                 vec![by(1, inserted(1, "x")), by(1, inserted(3, "x"))],
                 vec![by(1, inserted(4, "x"))],

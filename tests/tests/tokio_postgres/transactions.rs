@@ -1,9 +1,10 @@
 //! Transactions, savepoints, and which message governs what in them.
 
+use bemi_tests::journal::{by, by_nobody, inserted, messages, stitch, user};
 use bemi_tokio_postgres::{BemiTransaction, ContextFutureExt, add_context, with_context};
 use tokio_postgres::IsolationLevel;
 
-use crate::app::{App, INSERT, by, by_nobody, inserted, messages, stitch, user};
+use crate::app::{App, INSERT};
 
 async fn insert(tx: &BemiTransaction<'_>, id: i32) {
     tx.execute(INSERT, &[&id, &"x"]).await.unwrap();

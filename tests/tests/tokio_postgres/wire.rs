@@ -1,9 +1,10 @@
 //! What goes over the wire, as the server logs it.
 
+use bemi_tests::journal::user;
 use bemi_tokio_postgres::with_context;
 use tokio_postgres::types::Type;
 
-use crate::app::{App, INSERT, user};
+use crate::app::{App, INSERT};
 
 #[tokio::test]
 async fn reads_and_writes_outside_a_scope_are_what_the_plain_client_sends() {
