@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::WriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -114,7 +116,7 @@ async fn relay(
     round_trips: Arc<AtomicUsize>,
     change: fn(&mut [u8]),
 ) {
-    let (mut from_client, mut to_client) = client.split();
+    let (mut from_client, to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let answered = AtomicBool::new(true);
     let said = async {
@@ -133,11 +135,9 @@ async fn relay(
     let answers = async {
         let mut buffer = vec![0; ANSWER_BYTES];
         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
-            // Without a sender the test is over.
-            let _ = gate.wait_for(|passes| *passes).await;
             answered.store(true, Ordering::Relaxed);
             let Some(answer) = buffer.get(..length) else { break };
-            if to_client.write_all(answer).await.is_err() {
+            if pass_on(answer, &to_client, &mut gate).await.is_err() {
                 break;
             }
         }
@@ -147,4 +147,24 @@ async fn relay(
         () = said => {}
         () = answers => {}
     }
+}
+
+/// Writes while the gate is open. It cannot be closed in the middle of it, which would let an answer arrive while a call is polled.
+async fn pass_on(
+    mut answer: &[u8],
+    to_client: &WriteHalf<'_>,
+    gate: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    while !answer.is_empty() {
+        to_client.writable().await?;
+        // Whoever closes the gate waits until this is dropped. Without a sender the test is over, and nobody does.
+        let open = gate.wait_for(|passes| *passes).await;
+        match to_client.try_write(answer) {
+            Ok(length) => answer = answer.get(length..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        drop(open);
+    }
+    Ok(())
 }

@@ -26,7 +26,6 @@ mod driver;
 mod drivers;
 mod journal;
 mod log;
-mod relay;
 mod servers;
 mod stage;
 mod stored;

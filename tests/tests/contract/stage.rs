@@ -6,15 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bemi_core::{Context, Settings};
-use bemi_tests::{PgBouncer, eventually};
+use bemi_core::Settings;
+use bemi_tests::{PgBouncer, Relay, eventually};
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
 use crate::driver::{Driver, Opening};
 use crate::drivers::Registered;
 use crate::journal::Journal;
-use crate::relay::Relay;
 use crate::servers::Servers;
 use crate::stored::Stored;
 use crate::tracked::Tracked;
@@ -46,11 +45,6 @@ pub(crate) struct Stage {
     registered: &'static Registered,
     servers: Arc<Servers>,
     tracked: Arc<Tracked>,
-}
-
-/// The context that most cases write under.
-pub(crate) fn user(id: i32) -> Context {
-    Context::new().with("user_id", id)
 }
 
 impl Group {
@@ -111,11 +105,9 @@ impl Stage {
 
     /// The driver with a single connection, through a relay.
     pub(crate) async fn behind_relay(&self) -> (Arc<dyn Driver>, Relay) {
-        let cluster = self.servers.cluster().await;
-        let relay = Relay::start(cluster.port()).await;
+        let relay = Relay::start(self.servers.cluster().await).await;
         let opening = self.opening();
-        let (direct, relayed) = (format!(":{}/", cluster.port()), format!(":{}/", relay.port()));
-        let url = opening.url.replace(&direct, &relayed);
+        let url = relay.url(&opening.url);
         (self.open(Opening { url, connections: 1, ..opening }).await, relay)
     }
 

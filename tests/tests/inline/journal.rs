@@ -1,6 +1,8 @@
 //! The message in the WAL: once, before the rows that it governs.
 
 use bemi_tests::TestDatabase;
+use bemi_tests::journal::{self, Event};
+use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::twins::{MESSAGE, Twins, clusters};
@@ -8,40 +10,34 @@ use crate::twins::{MESSAGE, Twins, clusters};
 /// The marker of a message, among changes.
 pub(crate) const EMITTED: &str = "message";
 
-/// The WAL of a database, as the worker gets it.
+/// The WAL of a database, of the copy with messages.
 pub(crate) struct Journal {
     client: Client,
-    slot: String,
+    journal: journal::Journal,
 }
 
 impl Journal {
     /// From here on.
     pub(crate) async fn of(database: &TestDatabase) -> Self {
         let client = database.connect().await.unwrap();
-        let slot = database.slot_name();
-        let create = "SELECT pg_create_logical_replication_slot($1, 'test_decoding')";
-        client.execute(create, &[&slot]).await.unwrap();
-        Self { client, slot }
+        let journal = journal::Journal::open(&client, database, "inlined").await;
+        Self { client, journal }
     }
 
     /// What has been committed since the last look to the copy with messages, in order: messages, and changes as `table: KIND`.
     pub(crate) async fn entries(&self) -> Vec<String> {
-        let look = "SELECT data FROM pg_logical_slot_get_changes($1, NULL, NULL)";
-        let rows = self.client.query(look, &[&self.slot]).await.unwrap();
-        let mut entries = Vec::new();
-        for row in rows {
-            let line: &str = row.get(0);
-            if let Some((head, content)) = line.split_once(" content:") {
-                assert!(head.starts_with("message: transactional: 1 prefix: _bemi,"), "{line}");
-                assert_eq!(content, MESSAGE);
-                entries.push(EMITTED.to_owned());
-            } else if let Some(change) = line.strip_prefix("table inlined.") {
-                let mut parts = change.split(": ");
-                let (table, kind) = (parts.next().unwrap(), parts.next().unwrap());
-                entries.push(format!("{table}: {kind}"));
-            }
+        let transactions = self.journal.transactions(&self.client).await;
+        transactions.into_iter().flatten().map(entry).collect()
+    }
+}
+
+fn entry(event: Event) -> String {
+    match event {
+        Event::Message(context) => {
+            assert_eq!(context, serde_json::from_str::<Value>(MESSAGE).unwrap());
+            EMITTED.to_owned()
         }
-        entries
+        Event::Change(change) => change.split(": ").take(2).collect::<Vec<_>>().join(": "),
     }
 }
 

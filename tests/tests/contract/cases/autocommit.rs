@@ -1,11 +1,12 @@
 //! Single writes with bound values, in autocommit.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use super::values;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, deleted, todo, updated};
 
 cases![

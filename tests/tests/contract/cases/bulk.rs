@@ -1,10 +1,11 @@
 //! COPY … FROM STDIN, and what is large.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 
 use super::assert_refused;
 use crate::driver::Bind::Int;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo};
 
 cases![

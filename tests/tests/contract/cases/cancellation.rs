@@ -3,11 +3,13 @@
 //! After each, the pool works, no transaction is open, and what was written is there with its context, or not at all.
 
 use bemi_core::with_context;
+use bemi_tests::at_each_await_point;
+use bemi_tests::journal::user;
 
 use super::values;
 use crate::driver::Bind::{Int, Text};
 use crate::driver::{Begin, Driver};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{Stored, created, todo};
 
 cases![
@@ -19,33 +21,28 @@ cases![
     a_cancelled_copy_has_happened_or_not needs Cancel CopyIn,
 ];
 
-/// More polls than any of the calls here needs.
-const POLLS_MAX: usize = 200;
-
 const INSERT: &str = "INSERT INTO todo VALUES ($1, $2)";
 
 /// Drops `call` after one poll, after two, until it is done, which takes at least so many round trips. A call writes rows of task
 /// `cancelled` whose ids are from its number times ten on.
-async fn at_each_await_point(
+async fn at_every_await_point(
     stage: &Stage,
     round_trips_min: i32,
     call: impl AsyncFn(&dyn Driver, i32),
 ) {
     let (driver, relay) = stage.behind_relay().await;
-    let mut last = 0;
-    for polls in 1..=POLLS_MAX {
-        last = i32::try_from(polls).unwrap();
+    let polls = at_each_await_point(async |polls| {
+        let id = i32::try_from(polls).unwrap();
         let done =
-            relay.cancelled_after(polls, with_context(user(last), call(&*driver, last * 10))).await;
+            relay.cancelled_after(polls, with_context(user(id), call(&*driver, id * 10))).await;
         stage.settled().await;
         let inserted =
-            with_context(user(0), driver.execute(INSERT, &[Int(-last), Text("after")])).await;
+            with_context(user(0), driver.execute(INSERT, &[Int(-id), Text("after")])).await;
         assert_eq!(inserted.unwrap(), 1, "after {polls} polls");
-        if done {
-            break;
-        }
-        assert!(polls < POLLS_MAX, "it is never done");
-    }
+        done
+    })
+    .await;
+    let last = i32::try_from(polls).unwrap();
     assert!(last > round_trips_min, "it was cancelled at {} points only", last - 1);
     let stored = stage.stored().await;
     let (after, cancelled): (Vec<Stored>, Vec<_>) =
@@ -64,14 +61,14 @@ async fn at_each_await_point(
 }
 
 async fn a_cancelled_write_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, 1, async |driver, id| {
+    at_every_await_point(&stage, 1, async |driver, id| {
         driver.execute(INSERT, &[Int(id), Text("cancelled")]).await.unwrap();
     })
     .await;
 }
 
 async fn a_cancelled_write_that_returns_rows_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, 1, async |driver, id| {
+    at_every_await_point(&stage, 1, async |driver, id| {
         let sql = "INSERT INTO todo VALUES ($1, 'cancelled') RETURNING task AS value";
         assert_eq!(driver.query(sql, &[Int(id)]).await.unwrap(), values(["cancelled"]));
     })
@@ -79,7 +76,7 @@ async fn a_cancelled_write_that_returns_rows_has_happened_or_not(stage: Stage) {
 }
 
 async fn a_cancelled_script_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, 1, async |driver, id| {
+    at_every_await_point(&stage, 1, async |driver, id| {
         let sql = format!("BEGIN; INSERT INTO todo VALUES ({id}, 'cancelled'); COMMIT; SELECT 1");
         driver.script(&sql).await.unwrap();
     })
@@ -87,7 +84,7 @@ async fn a_cancelled_script_has_happened_or_not(stage: Stage) {
 }
 
 async fn a_cancelled_transaction_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, 5, async |driver, id| {
+    at_every_await_point(&stage, 5, async |driver, id| {
         let mut tx = driver.begin(Begin::Default).await.unwrap();
         tx.execute(INSERT, &[Int(id), Text("cancelled")]).await.unwrap();
         let mut inner = tx.begin().await.unwrap();
@@ -104,7 +101,7 @@ async fn a_cancelled_transaction_has_happened_or_not(stage: Stage) {
 }
 
 async fn a_cancelled_read_leaves_the_pool_usable(stage: Stage) {
-    at_each_await_point(&stage, 2, async |driver, id| {
+    at_every_await_point(&stage, 2, async |driver, id| {
         let sql = "SELECT i::text AS value FROM generate_series(1, 5000) AS i";
         assert_eq!(driver.query(sql, &[]).await.unwrap().len(), 5000);
         driver.execute(INSERT, &[Int(id), Text("cancelled")]).await.unwrap();
@@ -113,7 +110,7 @@ async fn a_cancelled_read_leaves_the_pool_usable(stage: Stage) {
 }
 
 async fn a_cancelled_copy_has_happened_or_not(stage: Stage) {
-    at_each_await_point(&stage, 2, async |driver, id| {
+    at_every_await_point(&stage, 2, async |driver, id| {
         let data = format!("{id}\tcancelled\n{}\tcancelled\n", id + 1);
         assert_eq!(driver.copy_in("COPY todo FROM STDIN", &data).await.unwrap(), 2);
     })

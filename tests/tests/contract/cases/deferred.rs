@@ -1,12 +1,13 @@
 //! Constraints that are looked at only at COMMIT.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use super::assert_refused;
 use crate::driver::Begin;
 use crate::driver::Bind::Int;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::created;
 
 cases![

@@ -1,12 +1,13 @@
 //! Writes that the server refuses: the same error as without us, and nothing left behind.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use super::{assert_refused, values};
 use crate::driver::Begin;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo};
 
 cases![

@@ -1,12 +1,13 @@
 //! Rows that are written by functions, procedures and triggers.
 
 use bemi_core::{Settings, with_context, write};
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use super::values;
 use crate::driver::Begin;
 use crate::driver::Bind::Int;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{Stored, created, todo, updated};
 
 cases![

@@ -1,13 +1,14 @@
 //! Writes outside any scope, where that is to be told.
 
 use bemi_core::{MissingContext, Settings, with_context};
+use bemi_tests::journal::user;
 
 use super::values;
 use crate::driver::Begin;
 use crate::driver::Bind::{Int, Text};
 use crate::driver::Failure;
 use crate::log::lines_with;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo};
 
 cases![

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 
 use crate::driver::Bind::{Int, Text};
 use crate::driver::{Begin, Driver};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo, updated};
 
 cases![

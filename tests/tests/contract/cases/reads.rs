@@ -1,11 +1,12 @@
 //! Reads run as if we were not there.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 
 use super::values;
 use crate::driver::Begin;
 use crate::driver::Bind::Int;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 
 cases![
     a_read_in_a_scope_burns_no_transaction_id,

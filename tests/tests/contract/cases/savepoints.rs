@@ -1,11 +1,12 @@
 //! Transactions inside transactions.
 
 use bemi_core::{Settings, with_context};
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use crate::driver::Bind::{Int, Text};
 use crate::driver::{Begin, Driver};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo};
 
 cases![

@@ -1,11 +1,12 @@
 //! Which scope a write belongs to.
 
 use bemi_core::{Context, spawn, with_context};
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use crate::driver::Begin;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo};
 
 cases![

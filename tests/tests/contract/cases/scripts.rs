@@ -1,11 +1,12 @@
 //! Texts without values, of one or several statements, with BEGIN, SAVEPOINT and COMMIT in them or not.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 
 use super::assert_refused;
 use crate::driver::Begin;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{Stored, created, deleted, todo, updated};
 
 cases![

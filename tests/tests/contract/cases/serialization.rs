@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bemi_core::{Settings, with_context};
+use bemi_tests::journal::user;
 
 use super::{assert_refused, values};
 use crate::driver::Bind::{Int, Text};
 use crate::driver::{Begin, Driver, Failure};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo, updated};
 
 cases![

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bemi_core::{Settings, with_context};
+use bemi_tests::journal::user;
 use serde_json::{Value, json};
 
 use super::{assert_refused, values};
 use crate::driver::Bind::{Int, Text};
 use crate::driver::{Begin, Driver};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, deleted, todo, updated};
 
 cases![

@@ -1,11 +1,12 @@
 //! How many messages there are.
 
 use bemi_core::{Settings, with_context};
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use crate::driver::Begin;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo, updated};
 
 cases![

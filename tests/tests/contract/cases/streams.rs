@@ -1,9 +1,10 @@
 //! Rows that are read one by one, and left before the last.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 
 use super::values;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo};
 
 cases![

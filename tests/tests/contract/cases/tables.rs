@@ -1,10 +1,11 @@
 //! Statements on whole tables: TRUNCATE, CREATE TABLE AS, SELECT INTO, EXPLAIN ANALYZE, DDL.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use super::values;
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo, truncated};
 
 cases![

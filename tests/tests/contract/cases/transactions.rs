@@ -1,12 +1,13 @@
 //! Transactions.
 
 use bemi_core::{Context, add_context, with_context};
+use bemi_tests::journal::user;
 use serde_json::json;
 
 use super::{assert_refused, values};
 use crate::driver::Begin;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, deleted, todo, updated};
 
 cases![

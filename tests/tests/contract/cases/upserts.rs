@@ -1,10 +1,11 @@
 //! INSERT … ON CONFLICT.
 
 use bemi_core::with_context;
+use bemi_tests::journal::user;
 
 use super::values;
 use crate::driver::Bind::{Int, Text};
-use crate::stage::{Stage, user};
+use crate::stage::Stage;
 use crate::stored::{created, todo, updated};
 
 cases![
