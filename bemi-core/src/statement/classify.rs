@@ -101,7 +101,7 @@ fn with<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
                 level = tokens.depth();
                 continue;
             }
-            _ => skip_to_depth(tokens, level),
+            _ => tokens.skip_to_depth(level),
         }
         loop {
             let Some(token) = tokens.next() else { return read_unless_called(tokens) };
@@ -119,7 +119,7 @@ fn with<'sql>(tokens: &mut Tokens<'sql, '_>) -> Statement<'sql> {
                 _ if level == outermost => return careful_query(tokens),
                 _ => {
                     level -= 1;
-                    skip_to_depth(tokens, level);
+                    tokens.skip_to_depth(level);
                 }
             }
         }
@@ -252,9 +252,4 @@ fn skip_to_keyword(tokens: &mut Tokens<'_, '_>, depth: usize, keyword: &str) -> 
         }
     }
     false
-}
-
-/// Takes tokens until no more parentheses than `depth` are open.
-fn skip_to_depth(tokens: &mut Tokens<'_, '_>, depth: usize) {
-    while tokens.depth() > depth && tokens.next().is_some() {}
 }

@@ -77,6 +77,7 @@ impl WriteFunctions {
     }
 
     /// Whether `text`, which stands before a parenthesis, may end with one of the names; it may only look so.
+    #[inline]
     pub(super) fn may_end(&self, text: &[u8]) -> bool {
         let Some(last) = text.last() else { return false };
         bit(*last) & self.last_bytes != 0

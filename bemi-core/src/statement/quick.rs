@@ -67,7 +67,7 @@ fn holds_into(block: &[u8; BLOCK_BYTES]) -> bool {
 
 /// Whether a body of a `WITH`, or what is behind one, may be a statement that changes rows, or whether it takes a closer look to know.
 pub(super) fn may_hold_writing_body(sql: &[u8]) -> bool {
-    any_parenthesis(sql, |_, behind| {
+    any_place(sql, is_parenthesis, |_, behind| {
         let blanks = behind.iter().position(|&byte| !is_space(byte)).unwrap_or(behind.len());
         let behind = behind.get(blanks..).unwrap_or_default();
         let is_word = |word| starts_with_word(behind, word);
@@ -87,29 +87,37 @@ pub(super) fn may_hold_writing_body(sql: &[u8]) -> bool {
 
 /// Whether one of `functions` may be called.
 pub(super) fn may_call(sql: &[u8], functions: &WriteFunctions) -> bool {
-    any_parenthesis(sql, |before, _| {
-        let end = before.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1);
-        let (name, blanks) = before.split_at_checked(end).unwrap_or_default();
-        // Between a name and its parenthesis there may be a comment; one that ends with its line is not seen from behind.
-        let lines = blanks.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-        lines || name.ends_with(b"*/") || functions.may_end(name)
-    })
+    any_place(
+        sql,
+        |byte| byte == b'(',
+        |before, _| {
+            let end = before.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1);
+            let (name, blanks) = before.split_at_checked(end).unwrap_or_default();
+            // Between a name and its parenthesis there may be a comment; one that ends with its line is not seen from behind.
+            let lines = blanks.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+            lines || matches!(name, [.., b'*', b'/']) || functions.may_end(name)
+        },
+    )
 }
 
-/// Whether `wanted` says so of what is before and behind one of the parentheses.
-fn any_parenthesis(sql: &[u8], wanted: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+/// Whether `wanted` says so of what is before and behind one of the bytes that are `marks`.
+fn any_place(
+    sql: &[u8],
+    marks: impl Fn(u8) -> bool,
+    wanted: impl Fn(&[u8], &[u8]) -> bool,
+) -> bool {
     let is_wanted = |at: usize| {
         let (before, behind) = sql.split_at_checked(at).unwrap_or_default();
         wanted(before, behind.get(1..).unwrap_or_default())
     };
     let any_in = |part: &[u8], offset: usize| {
-        let mut places = (offset..).zip(part).filter(|&(_, &byte)| is_parenthesis(byte));
+        let mut places = (offset..).zip(part).filter(|&(_, &byte)| marks(byte));
         places.any(|(at, _)| is_wanted(at))
     };
     let (parts, rest) = sql.as_chunks::<16>();
     for (number, part) in parts.iter().enumerate() {
         // One vector instruction or two tell the parts that have none.
-        let some = part.iter().fold(false, |found, &byte| found | is_parenthesis(byte));
+        let some = part.iter().fold(false, |found, &byte| found | marks(byte));
         if some && any_in(part, number * part.len()) {
             return true;
         }

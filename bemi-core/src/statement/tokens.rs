@@ -18,6 +18,7 @@ pub(super) struct Tokens<'sql, 'f> {
     ended: bool,
     look: Look,
     may_hold_writing_body: Option<bool>,
+    /// None until someone asks. Calls are watched unless there can be none.
     may_call: Option<bool>,
 }
 
@@ -32,7 +33,7 @@ struct Calls<'sql> {
 /// The longest keyword that anyone asks for.
 const KEYWORD_BYTES_MAX: usize = 16;
 
-/// A word in lower case, to be matched against keywords. One that is too long for any keyword, and what is
+/// A word in lower case, to be matched against keywords; one that is too long for any keyword, and what is
 /// no word, is empty.
 pub(super) struct Keyword {
     bytes: [u8; KEYWORD_BYTES_MAX],
@@ -56,7 +57,7 @@ impl<'sql, 'f> Tokens<'sql, 'f> {
             ended: false,
             look: Look::at(sql.as_bytes()),
             may_hold_writing_body: None,
-            may_call: None,
+            may_call: functions.is_empty().then_some(false),
         }
     }
 
@@ -79,19 +80,48 @@ impl<'sql, 'f> Tokens<'sql, 'f> {
     /// Whether a registered function may be called somewhere in the text.
     pub(super) fn may_call_write_function(&mut self) -> bool {
         let (sql, functions) = (self.lexer.sql(), self.functions);
-        let may_call = || !functions.is_empty() && quick::may_call(sql, functions);
-        *self.may_call.get_or_insert_with(may_call)
+        *self.may_call.get_or_insert_with(|| quick::may_call(sql, functions))
     }
 
     /// Goes on behind the semicolon that ended the statement; false at the end of the text.
     pub(super) fn next_statement(&mut self) -> bool {
-        self.by_ref().for_each(drop);
+        while self.skip_to_mark().is_some() {}
         let more = !self.lexer.rest().is_empty();
         self.calls = Calls::default();
         self.depth = 0;
         self.blocks = 0;
         self.ended = !more;
         more
+    }
+
+    /// Takes tokens until no more parentheses than `depth` are open.
+    pub(super) fn skip_to_depth(&mut self, depth: usize) {
+        if self.may_call_write_function() {
+            while self.depth > depth && self.next().is_some() {}
+        } else {
+            while self.depth > depth && self.skip_to_mark().is_some() {}
+        }
+    }
+
+    /// The next token that may end the statement or change the depth. Calls in front of it are not seen.
+    fn skip_to_mark(&mut self) -> Option<Token> {
+        if self.ended {
+            return None;
+        }
+        let mark = self.lexer.next_mark();
+        self.taken(mark)
+    }
+
+    /// The token, unless it ends the statement, with what it does to the depth done.
+    fn taken(&mut self, token: Option<Token>) -> Option<Token> {
+        match token.map(|token| token.kind) {
+            None => self.ended = true,
+            Some(Kind::Open) => self.depth += 1,
+            Some(Kind::Close) => self.depth = self.depth.saturating_sub(1),
+            Some(Kind::Semicolon) if self.depth == 0 && self.blocks == 0 => self.ended = true,
+            Some(_) => {}
+        }
+        if self.ended { None } else { token }
     }
 
     /// How many parentheses are open.
@@ -109,10 +139,12 @@ impl<'sql, 'f> Tokens<'sql, 'f> {
     }
 
     /// Whether the token is this keyword, which is given in lower case.
+    #[inline]
     pub(super) fn is(&self, token: Token, keyword: &str) -> bool {
         token.kind == Kind::Word && self.text(token).eq_ignore_ascii_case(keyword)
     }
 
+    #[inline]
     pub(super) fn keyword(&self, token: Token) -> Keyword {
         let mut keyword = Keyword { bytes: [0; KEYWORD_BYTES_MAX], length: 0 };
         let text = if token.kind == Kind::Word { self.text(token) } else { "" };
@@ -166,20 +198,9 @@ impl Iterator for Tokens<'_, '_> {
         if self.ended {
             return None;
         }
-        let Some(token) = self.lexer.next() else {
-            self.ended = true;
-            return None;
-        };
-        match token.kind {
-            Kind::Open => self.depth += 1,
-            Kind::Close => self.depth = self.depth.saturating_sub(1),
-            Kind::Semicolon if self.depth == 0 && self.blocks == 0 => {
-                self.ended = true;
-                return None;
-            }
-            _ => {}
-        }
-        if !self.functions.is_empty() {
+        let token = self.lexer.next();
+        let token = self.taken(token)?;
+        if self.may_call != Some(false) {
             self.watch_calls(token);
         }
         Some(token)

@@ -7,6 +7,8 @@
 //! between two tokens there is only white space and comments. Any text can be cut; what is never closed
 //! (a string, a comment, a quoted name) extends to the end. The work is linear in the length of the text.
 
+mod marks;
+
 /// What a token is, as far as anything here needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -54,6 +56,7 @@ impl<'sql> Lexer<'sql> {
     }
 
     /// The token's text as written.
+    #[inline]
     pub(super) fn text(&self, token: Token) -> &'sql str {
         self.sql.get(token.start..token.end).unwrap_or_default()
     }
@@ -77,13 +80,13 @@ impl<'sql> Lexer<'sql> {
     }
 
     /// Where the first byte that `stops` is, from `at` on; none at the end of the text.
-    fn find(&self, at: usize, stops: impl Fn(u8) -> bool) -> Option<usize> {
+    fn find_byte(&self, at: usize, stops: impl Fn(u8) -> bool) -> Option<usize> {
         self.from(at).iter().position(|&byte| stops(byte)).map(|length| at + length)
     }
 
     /// The end of the run of bytes of this class from `at` on.
     fn run(&self, at: usize, class: u8) -> usize {
-        self.find(at, |byte| !is(byte, class)).unwrap_or(self.sql.len())
+        self.find_byte(at, |byte| !is(byte, class)).unwrap_or(self.sql.len())
     }
 
     fn skip_blanks(&mut self) {
@@ -102,14 +105,14 @@ impl<'sql> Lexer<'sql> {
 
     /// The newline that ends a comment, or the end of the text.
     fn line_comment(&self, at: usize) -> usize {
-        self.find(at, |byte| matches!(byte, b'\n' | b'\r')).unwrap_or(self.sql.len())
+        self.find_byte(at, |byte| matches!(byte, b'\n' | b'\r')).unwrap_or(self.sql.len())
     }
 
     /// Block comments nest.
     fn block_comment(&self, mut at: usize) -> usize {
         let mut depth = 1_usize;
         while depth > 0 {
-            let Some(mark) = self.find(at, |byte| matches!(byte, b'*' | b'/')) else {
+            let Some(mark) = self.find_byte(at, |byte| matches!(byte, b'*' | b'/')) else {
                 return self.sql.len();
             };
             at = mark;
@@ -148,7 +151,8 @@ impl<'sql> Lexer<'sql> {
     /// A string from behind its opening quote on; a doubled quote is part of it.
     fn string(&self, mut at: usize, backslash_escapes: bool) -> (Kind, usize) {
         loop {
-            let stop = self.find(at, |byte| byte == b'\'' || (byte == b'\\' && backslash_escapes));
+            let stop =
+                self.find_byte(at, |byte| byte == b'\'' || (byte == b'\\' && backslash_escapes));
             let Some(stop) = stop else { return (Kind::Literal, self.sql.len()) };
             at = stop + 1;
             if self.byte(stop) == Some(b'\\') {
@@ -190,7 +194,7 @@ impl<'sql> Lexer<'sql> {
     /// is no name.
     fn quoted_name(&self, mut at: usize) -> (Kind, usize) {
         loop {
-            let Some(quote) = self.find(at, |byte| byte == b'"') else {
+            let Some(quote) = self.find_byte(at, |byte| byte == b'"') else {
                 return (Kind::Literal, self.sql.len());
             };
             at = quote + 1;
@@ -280,6 +284,8 @@ const DOLLAR: u8 = 8;
 /// What may follow in a number, or in the tag of a dollar quote.
 const NUMBER: u8 = NAME_START | DIGIT;
 const NAME: u8 = NUMBER | DOLLAR;
+/// A parenthesis or semicolon, or what may open something that such a byte may be part of.
+const STOP: u8 = DOLLAR | 16;
 
 /// The class of each byte. All bytes of a character beyond ASCII belong to names.
 #[allow(
@@ -295,6 +301,7 @@ static CLASSES: [u8; 256] = {
             b'0'..=b'9' => DIGIT,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => NAME_START,
             b'$' => DOLLAR,
+            b'(' | b')' | b';' | b'"' | b'\'' | b'-' | b'/' => STOP & !DOLLAR,
             _ => 0,
         };
         if byte == u8::MAX {
