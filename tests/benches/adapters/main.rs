@@ -1,7 +1,7 @@
 //! What an adapter costs: each library with the context and without, side by side.
 //!
 //! ```text
-//! for each place: a Unix socket, and a network with latency
+//! for each place: a Unix socket on one core, and a network with latency
 //!   for each library: plain and ours, a connection each
 //!     for each operation: many small rounds, in each of them every variant, one right after the other
 //!       ratio = the time of a variant / the time of the plain library in the same round
@@ -17,6 +17,7 @@ mod libraries;
 mod library;
 mod measure;
 mod network;
+mod one_core;
 mod options;
 mod place;
 mod report;
@@ -32,8 +33,9 @@ use bemi_tests::{Cluster, ClusterOptions};
 
 use self::databases::Databases;
 use self::measure::Series;
+use self::one_core::OneCore;
 use self::options::Options;
-use self::place::Place;
+use self::place::{Kind, Place};
 
 /// Any reason why the benchmark cannot go on; all of them are for a human to read.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -74,6 +76,10 @@ fn run(options: &Options) -> Result<()> {
     let places = [Place::socket(&cluster), Place::network(&cluster, options.latency())?];
     let mut series: Vec<Series> = Vec::new();
     for place in &places {
+        let _one_core = match place.kind() {
+            Kind::Socket => Some(OneCore::take(cluster.pid())?),
+            Kind::Network(_) => None,
+        };
         for library in options.libraries() {
             eprintln!("{library}, {place}");
             series.extend(libraries::measure(library, &databases, place, options)?);
