@@ -59,6 +59,9 @@ impl Calls<'_> {
                 Ok(around) => around,
                 Err(error) => return Err(missing(client, error).await),
             };
+            if around.is_nothing() {
+                return Ok((write.await?, Commit::new(None)));
+            }
             let before = around.before.as_deref().map(|before| client.batch_execute(before));
             let after = around.after.map(|after| client.simple_query_raw(after));
             let (before, written, after) =

@@ -75,6 +75,13 @@ enum Level {
     Savepoint(String),
 }
 
+impl Around {
+    /// Whether the statement goes by itself, as reads do.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self { before: None, after: None, watch: None })
+    }
+}
+
 impl Tracking {
     pub(crate) fn new() -> Self {
         Self {
