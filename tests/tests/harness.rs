@@ -7,13 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bemi_tests::{
-    Auth, Binaries, Cluster, ClusterOptions, StopMode, TestDatabase, Wanted, WorkerCommand,
+    Auth, Binaries, Cluster, ClusterOptions, Relay, StopMode, TestDatabase, Wanted, WorkerCommand,
     eventually, free_port, shared_cluster, smoke_majors,
 };
 
@@ -364,4 +365,24 @@ async fn the_worker_under_test_is_the_worker() {
         .await
         .assert_code(0);
     assert!(output.stdout.contains("setup"), "{output}");
+}
+
+/// The relay has threads of its own here, so that an answer could come at any time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_call_is_polled_the_relay_holds_its_answer_back() {
+    let relay = Relay::start(shared_cluster()).await;
+    let url = relay.url(&shared_cluster().url("postgres"));
+    let port = url.parse::<tokio_postgres::Config>().unwrap().get_ports()[0];
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let call = async {
+        // Whether the server speaks TLS. It answers by one byte.
+        client.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
+        assert!(client.read(&mut [0]).is_err(), "the answer came while the call was polled");
+        tokio::task::yield_now().await;
+    };
+    assert!(!relay.cancelled_after(1, call).await);
+    client.set_read_timeout(Some(SOON)).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 1);
+    assert_eq!(relay.round_trips(), 1);
 }
