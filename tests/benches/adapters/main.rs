@@ -32,7 +32,6 @@ use std::process::ExitCode;
 use bemi_tests::{Cluster, ClusterOptions};
 
 use self::databases::Databases;
-use self::measure::Series;
 use self::one_core::OneCore;
 use self::options::Options;
 use self::place::{Kind, Place};
@@ -74,18 +73,20 @@ fn run(options: &Options) -> Result<()> {
     let databases = library::on_its_own_thread(|| Databases::create(&cluster))?;
 
     let places = [Place::socket(&cluster), Place::network(&cluster, options.latency())?];
-    let mut series: Vec<Series> = Vec::new();
+    let (mut round_trips, mut series) = (Vec::new(), Vec::new());
     for place in &places {
         let _one_core = match place.kind() {
             Kind::Socket => Some(OneCore::take(cluster.pid())?),
             Kind::Network(_) => None,
         };
+        let time = library::on_its_own_thread(|| place.round_trip_time(&databases.tracked))?;
+        round_trips.push((place.kind(), time));
         for library in options.libraries() {
             eprintln!("{library}, {place}");
             series.extend(libraries::measure(library, &databases, place, options)?);
         }
     }
-    let facts = library::on_its_own_thread(|| report::Facts::of(&cluster, &databases, &places))?;
-    report::print(&facts, options, &series);
+    let server = library::on_its_own_thread(|| report::server(&cluster, &databases))?;
+    report::print(&server, options, &round_trips, &series);
     library::on_its_own_thread(|| databases.close())
 }

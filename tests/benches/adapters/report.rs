@@ -10,7 +10,7 @@ use crate::databases::Databases;
 use crate::library::{Name, Variant};
 use crate::measure::Series;
 use crate::options::Options;
-use crate::place::{Kind, Place};
+use crate::place::Kind;
 use crate::table::Table;
 use crate::targets::Target;
 use crate::work::{Operation, WRITES};
@@ -19,39 +19,25 @@ use crate::work::{Operation, WRITES};
 const SETTINGS: &str = "SELECT string_agg(name || ' = ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings \
     WHERE name IN ('fsync', 'synchronous_commit', 'wal_sync_method', 'wal_level', 'shared_buffers', 'autovacuum', 'jit')";
 
-/// What the figures are figures of.
-#[derive(Debug)]
-pub(crate) struct Facts {
-    version: String,
-    settings: String,
-    round_trips: Vec<(Kind, Duration)>,
-}
-
-impl Facts {
-    /// Looks them up.
-    ///
-    /// # Errors
-    /// When the server cannot be asked.
-    pub(crate) async fn of(
-        cluster: &Cluster,
-        databases: &Databases,
-        places: &[Place],
-    ) -> Result<Self> {
-        let client = databases.tracked.connect().await?;
-        let settings = client.query_one(SETTINGS, &[]).await?.get(0);
-        let mut round_trips = Vec::new();
-        for place in places {
-            round_trips.push((place.kind(), place.round_trip_time(&databases.tracked).await?));
-        }
-        Ok(Self { version: cluster.binaries().version().to_string(), settings, round_trips })
-    }
+/// What the figures are figures of: the server and its settings.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(crate) async fn server(cluster: &Cluster, databases: &Databases) -> Result<String> {
+    let client = databases.tracked.connect().await?;
+    let settings: String = client.query_one(SETTINGS, &[]).await?.get(0);
+    let cores = available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
+    Ok(format!("PostgreSQL {}, {cores} cores; {settings}", cluster.binaries().version()))
 }
 
 /// Prints everything.
-pub(crate) fn print(facts: &Facts, options: &Options, series: &[Series]) {
-    let cores = available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
-    println!();
-    println!("PostgreSQL {}, {cores} cores; {}", facts.version, facts.settings);
+pub(crate) fn print(
+    server: &str,
+    options: &Options,
+    round_trips: &[(Kind, Duration)],
+    series: &[Series],
+) {
+    println!("\n{server}");
     println!(
         "rounds: {} on the socket, {} on the network; in each, {} statements, or {} transactions of {WRITES} writes",
         options.socket_rounds,
@@ -59,7 +45,7 @@ pub(crate) fn print(facts: &Facts, options: &Options, series: &[Series]) {
         options.batch,
         Operation::Transaction.count(options.batch)
     );
-    for (place, time) in &facts.round_trips {
+    for (place, time) in round_trips {
         println!("an empty round trip {place}: {}", milliseconds(*time));
         print_ratios(*place, options, series);
     }
