@@ -58,7 +58,7 @@ pub fn write_sync<R>(code: impl FnOnce() -> R) -> R {
     code()
 }
 
-/// Whether queries count as writes here. For those who write an adapter.
+/// Whether queries count as writes here.
 pub(crate) fn declared() -> bool {
     DECLARED.try_with(Cell::get).unwrap_or(false)
 }

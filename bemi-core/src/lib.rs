@@ -10,7 +10,8 @@
 //! ```
 //!
 //! This crate does no I/O and knows no database library. It is what the adapters and the worker
-//! must agree on, and it depends on neither; nothing here can fail a request.
+//! must agree on, and it depends on neither. Nothing here fails a request, unless a write outside any
+//! scope was said to be an error ([`MissingContext::Deny`]).
 //!
 //! ```
 //! use bemi_core::{Context, current_context, with_context};

@@ -1,11 +1,10 @@
 //! What a statement answered, read to its end.
 
+use bemi_core::adapter::EMITTED_COLUMN;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::postgres::{PgQueryResult, PgRow};
 use sqlx::{Either, Error, Row};
-
-use bemi_core::adapter::EMITTED_COLUMN;
 
 /// One item of an answer: the result of a statement, or a row.
 pub(crate) type Item = Either<PgQueryResult, PgRow>;

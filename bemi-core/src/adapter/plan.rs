@@ -4,11 +4,12 @@
 //!                     read, or its message governs already ─▶ AsIs
 //!  text + session ─┬─ arguments, no transaction open ───────▶ Wrapped      BEGIN; emit │ write │ COMMIT
 //!                  ├─ arguments, transaction open ──────────▶ Preceded     emit │ write
+//!                  ├─ arguments, to be put in, and can be ──▶ Inlined      write with emit in it
 //!                  ├─ simple text ──────────────────────────▶ Rewritten    emit; write
 //!                  └─ BEGIN, SAVEPOINT, COMMIT … ───────────▶ Watched
 //! ```
 //!
-//! Invariant: what is not [`Plan::AsIs`] is followed to its end before the caller sees any of its rows.
+//! Invariant: no plan lets a write that needs a message run before it, or in another transaction.
 
 use super::session::{Session, Step};
 use crate::declared::declared;

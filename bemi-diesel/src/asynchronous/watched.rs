@@ -42,7 +42,7 @@ impl Parts<'_> {
             let answer = statement.await;
             if answer.is_ok() {
                 *self.session = before;
-                ran(self.session, steps);
+                self.session.answered(steps, steps.len(), None);
             }
             return answer;
         }
@@ -53,7 +53,7 @@ impl Parts<'_> {
         let open = RollbackOnDrop::new(self.raw);
         let answer = statement.await;
         match &answer {
-            Ok(_) => ran(&mut session, steps),
+            Ok(_) => session.answered(steps, steps.len(), None),
             Err(Error::DatabaseError(..)) => match steps {
                 [step] => session.failed(Some(step)),
                 _ => self.find_out(&mut session).await,
@@ -77,12 +77,4 @@ impl Parts<'_> {
             }
         }
     }
-}
-
-/// A text that does `steps` has run to its end.
-fn ran(session: &mut Session, steps: &[Step]) {
-    for step in steps {
-        session.ran(step);
-    }
-    session.leave_text();
 }

@@ -83,12 +83,7 @@ impl BemiPgConnection {
     ) -> QueryResult<R> {
         let answer = run(&mut self.untracked);
         match &answer {
-            Ok(_) => {
-                for step in steps {
-                    self.session.ran(step);
-                }
-                self.session.leave_text();
-            }
+            Ok(_) => self.session.answered(steps, steps.len(), None),
             Err(Error::DatabaseError(..)) => match steps {
                 [step] => self.session.failed(Some(step)),
                 _ if steps.iter().any(Step::is_boundary) => self.find_out(),
