@@ -32,6 +32,8 @@ impl Look {
             start.copy_from_slice(rest);
         }
         look.add(&last);
+        // Nothing comes behind this block that would look at its overlap.
+        look.semicolon |= last.iter().skip(BLOCK_STEP).any(|&byte| byte == b';');
         look
     }
 
@@ -133,4 +135,20 @@ fn is_parenthesis(byte: u8) -> bool {
 fn starts_with_word(sql: &[u8], word: &[u8]) -> bool {
     sql.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
         && !sql.get(word.len()).is_some_and(|&byte| is_in_name(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_semicolon_is_seen_wherever_it_stands_but_at_the_end() {
+        for length in 1..200 {
+            for place in 0..length {
+                let mut sql = vec![b'a'; length];
+                sql[place] = b';';
+                assert_eq!(Look::at(&sql).semicolon, place + 1 < length, "{place} of {length}");
+            }
+        }
+    }
 }
