@@ -229,7 +229,8 @@ async fn a_cancelled_end_of_a_nested_transaction_leaves_the_one_around_it_usable
     let insert = "INSERT INTO todo VALUES ($1, 'x')";
     for commit in [false, true] {
         let app = App::new().await;
-        let mut tx = app.pool.begin().await.unwrap();
+        let pool = relayed(&app).await;
+        let mut tx = pool.begin().await.unwrap();
         let ended = with_context(user(1), async {
             let mut nested = tx.begin().await.unwrap();
             sqlx::query(insert).bind(1).execute(&mut *nested).await.unwrap();
