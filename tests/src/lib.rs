@@ -19,6 +19,7 @@ mod postgres;
 mod relay;
 mod statement_log;
 mod tool;
+mod tracked;
 mod worker;
 
 pub use cancellation::{
@@ -37,6 +38,7 @@ pub use postgres::{
 };
 pub use relay::Relay;
 pub use statement_log::statements_sent;
+pub use tracked::{STORED_WITHIN, Stored, Tracked};
 pub use worker::{Output, RunningWorker, WorkerCommand};
 
 /// The code of the guide, compiled: before and after, for each library.

@@ -1,7 +1,6 @@
 //! Runs the worker as a process of its own, as its users do, and watches what it says.
 //!
-//! The path of the program is for the test to give: cargo tells it as `env!("CARGO_BIN_EXE_worker-under-test")`, and only to
-//! tests. That program is always freshly built.
+//! The program is [`WorkerCommand::under_test`] where cargo runs a test or a benchmark: it has freshly built it then, and says where.
 //!
 //! Invariant: a worker that was started is gone when its [`RunningWorker`] is dropped, and when the test process ends in whatever
 //! way.
@@ -36,10 +35,10 @@ const CONFIGURATION: [&str; 5] = ["BEMI_", "DATABASE_URL", "DB_", "PG", "RUST_LO
 ///
 /// # Examples
 /// ```no_run
-/// # async fn example(path_of_the_worker: &str, url: &str) {
+/// # async fn example(url: &str) {
 /// use bemi_tests::WorkerCommand;
 ///
-/// let output = WorkerCommand::new(path_of_the_worker, ["doctor"]).env("DATABASE_URL", url).run_to_end().await;
+/// let output = WorkerCommand::under_test(["doctor"]).env("DATABASE_URL", url).run_to_end().await;
 /// output.assert_code(0);
 /// # }
 /// ```
@@ -72,6 +71,17 @@ pub struct RunningWorker {
 }
 
 impl WorkerCommand {
+    /// The worker of this workspace with these arguments: `["setup", "--all-tables"]`.
+    ///
+    /// # Panics
+    /// Where cargo did not start this program: nobody says then where the worker is.
+    #[allow(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn under_test<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let program = std::env::var_os("CARGO_BIN_EXE_worker-under-test")
+            .expect("cargo says where the worker is to the tests and benchmarks that it runs");
+        Self::new(program, arguments)
+    }
+
     /// The worker at `program` with these arguments: `["setup", "--all-tables"]`.
     pub fn new<A: AsRef<OsStr>>(
         program: impl Into<PathBuf>,
@@ -229,6 +239,15 @@ impl RunningWorker {
         if self.status.is_none() {
             self.status = self.child.wait().ok();
         }
+    }
+
+    /// Stops it as an operator does.
+    ///
+    /// # Panics
+    /// When it does not leave well: within two minutes, with exit code 0.
+    pub async fn stop(mut self) -> Output {
+        self.terminate();
+        self.wait(RUN_DEADLINE).await.assert_code(0)
     }
 
     /// Waits until it ends.

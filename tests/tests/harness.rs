@@ -360,10 +360,7 @@ async fn a_worker_that_ends_early_fails_the_wait_with_its_output() {
 
 #[tokio::test]
 async fn the_worker_under_test_is_the_worker() {
-    let output = WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), ["--help"])
-        .run_to_end()
-        .await
-        .assert_code(0);
+    let output = WorkerCommand::under_test(["--help"]).run_to_end().await.assert_code(0);
     assert!(output.stdout.contains("setup"), "{output}");
 }
 

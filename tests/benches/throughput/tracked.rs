@@ -26,7 +26,7 @@ impl<'a> Tracked<'a> {
 
     /// The worker with these arguments, told which database and slot.
     pub(crate) fn worker(&self, arguments: &[&str]) -> WorkerCommand {
-        WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), arguments)
+        WorkerCommand::under_test(arguments)
             .env("DATABASE_URL", self.database.url())
             .env("BEMI_SLOT", self.database.slot_name())
     }

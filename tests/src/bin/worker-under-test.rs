@@ -1,6 +1,6 @@
 //! The worker, built afresh together with the tests that run it as a process.
 //!
-//! A test crate finds it as `env!("CARGO_BIN_EXE_worker-under-test")`.
+//! A test runs it by `WorkerCommand::under_test`.
 
 use std::process::ExitCode;
 

@@ -18,7 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use tokio_postgres::Client;
 
 use super::account::Account;
-use super::binaries::Binaries;
+use super::binaries::{Binaries, Wanted};
 use super::endpoint::{Endpoint, SUPERUSER};
 use super::options::{Auth, ClusterOptions};
 use super::watch::WatchedFolder;
@@ -391,16 +391,23 @@ impl Drop for Cluster {
     }
 }
 
-/// The one cluster that the tests of this process share: the newest installed PostgreSQL, with the default options, started
-/// when it is first asked for. Each test makes a [`TestDatabase`](crate::TestDatabase) of its own in it.
+/// The one cluster that the tests of this process share, with the default options, started when it is first asked for: the
+/// newest installed PostgreSQL, or the major version that `BEMI_TEST_MAJOR` names. Each test makes a [`TestDatabase`](crate::TestDatabase) of its own in it.
 ///
 /// # Panics
-/// When it cannot be started: then no test can run, and the message says why.
+/// When it cannot be started, or `BEMI_TEST_MAJOR` is not a number: then no test can run, and the message says why.
 #[allow(clippy::panic, reason = "a test fails by panicking, and without a server every test fails")]
 pub fn shared_cluster() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| {
-        Cluster::start(&ClusterOptions::new()).unwrap_or_else(|error| panic!("{error}"))
+        let wanted = match std::env::var("BEMI_TEST_MAJOR") {
+            Ok(major) => Wanted::Major(major.parse().unwrap_or_else(|_| {
+                panic!("BEMI_TEST_MAJOR is {major:?}, and not a major version such as 16")
+            })),
+            Err(_) => Wanted::default(),
+        };
+        Cluster::start(&ClusterOptions::new().wanted(wanted))
+            .unwrap_or_else(|error| panic!("{error}"))
     })
 }
 

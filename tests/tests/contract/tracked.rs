@@ -30,7 +30,7 @@ impl Tracked {
             .await
             .unwrap();
         let worker = |arguments: &[&str]| {
-            WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), arguments)
+            WorkerCommand::under_test(arguments)
                 .env("DATABASE_URL", database.url())
                 .env("BEMI_SLOT", database.slot_name())
         };

@@ -14,8 +14,7 @@ async fn flags_beat_the_environment_which_beats_the_file() {
         let line = output.stdout.lines().next().unwrap().to_owned();
         line.rsplit('/').next().unwrap().to_owned()
     };
-    let command =
-        |arguments: &[&str]| WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), arguments);
+    let command = |arguments: &[&str]| WorkerCommand::under_test(arguments);
     let text = format!("slot = \"of_file\"\n[source]\nurl = \"{}\"\n", fresh.database.url());
     std::fs::write(&path, text).unwrap();
 
@@ -52,7 +51,7 @@ async fn a_socket_will_do() {
 async fn help_shows_an_example_and_no_secret() {
     for command in [&[][..], &["setup"], &["run"], &["doctor"], &["status"], &["teardown"]] {
         let arguments = [command, &["--help"]].concat();
-        let output = WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), arguments)
+        let output = WorkerCommand::under_test(arguments)
             .env("DATABASE_URL", "postgres://me:hunter2@localhost/shop")
             .run_to_end()
             .await

@@ -29,7 +29,7 @@ impl Fresh {
 
     /// A command of the worker at another URL.
     pub(crate) fn worker_at(&self, url: &str, arguments: &[&str]) -> WorkerCommand {
-        WorkerCommand::new(env!("CARGO_BIN_EXE_worker-under-test"), arguments)
+        WorkerCommand::under_test(arguments)
             .env("DATABASE_URL", url)
             .env("BEMI_SLOT", self.database.slot_name())
     }

@@ -1,8 +1,6 @@
 //! How changes get to the table: at once, whole, and each once, whoever else is about.
 
-use bemi_tests::{TestDatabase, eventually, shared_cluster};
-
-use super::tracked::{STORED_WITHIN, Tracked, stop};
+use bemi_tests::{STORED_WITHIN, TestDatabase, Tracked, eventually, shared_cluster};
 
 const SCHEMA: &str = "CREATE TABLE t (id bigint PRIMARY KEY, a text)";
 
@@ -14,7 +12,7 @@ async fn a_lone_change_is_stored_without_another_to_push_it() {
         tracked.sql(&format!("INSERT INTO t VALUES ({id})")).await;
         tracked.wait_for_count(id).await;
     }
-    stop(worker).await;
+    worker.stop().await;
 }
 
 #[tokio::test]
@@ -35,11 +33,11 @@ async fn changes_that_are_made_while_nobody_runs_are_stored_later() {
     let worker = tracked.run().await;
     tracked.sql("INSERT INTO t VALUES (1)").await;
     tracked.wait_for_count(1).await;
-    stop(worker).await;
+    worker.stop().await;
     tracked.sql("INSERT INTO t VALUES (2)").await;
     let worker = tracked.run().await;
     tracked.wait_for_count(2).await;
-    stop(worker).await;
+    worker.stop().await;
     assert_eq!(tracked.count().await, 2);
 }
 
@@ -58,7 +56,7 @@ async fn a_second_worker_is_refused_and_does_not_disturb_the_first() {
     assert!(refused.stderr.contains("in use"), "{refused}");
     tracked.wait_for_count(inserted).await;
     assert_eq!(tracked.value::<i64>("SELECT count(*) FROM bemi.gaps").await, 0);
-    stop(first).await;
+    first.stop().await;
 }
 
 #[tokio::test]
@@ -105,7 +103,7 @@ async fn a_worker_waits_for_the_last_commit_of_the_one_before_it() {
     let keys: Vec<_> =
         tracked.changes().await.into_iter().map(|c| c.primary_key.unwrap()).collect();
     assert_eq!(keys, ["2"]);
-    stop(worker).await;
+    worker.stop().await;
 }
 
 /// A reader counts all the time while transactions of 100 rows are stored. What it sees is always
@@ -138,7 +136,7 @@ async fn no_reader_ever_sees_half_a_transaction() {
     };
     let (seen, ()) = tokio::join!(reading, writing);
     assert!(seen > 3, "the reader looked too rarely to prove anything");
-    stop(worker).await;
+    worker.stop().await;
 }
 
 #[tokio::test]
@@ -187,7 +185,7 @@ async fn traffic_that_is_not_tracked_moves_the_slot_on() {
     })
     .await;
     assert_eq!(tracked.count().await, 0);
-    stop(worker).await;
+    worker.stop().await;
 }
 
 /// The worker's own writing is WAL too, of which the server tells it. Answering each time with a
@@ -205,7 +203,7 @@ async fn what_it_writes_itself_is_not_answered_with_more() {
             .await;
         tracked.wait_for_count(id).await;
     }
-    stop(worker).await;
+    worker.stop().await;
     // Written at the start, for each change, and at the end; the row versions are all there, since
     // nothing vacuums it within seconds.
     let updates: i64 = tracked
@@ -250,7 +248,7 @@ async fn a_worker_that_is_told_to_stop_finishes_its_batch() {
     for stored in [1, 2_000, 4_000] {
         let worker = tracked.run().await;
         tracked.wait_for_count(stored).await;
-        stop(worker).await;
+        worker.stop().await;
         super::truth::require_whole_transactions(&tracked).await;
         let told: i64 = tracked.value("SELECT changes_stored FROM bemi.checkpoint").await;
         assert_eq!(told, tracked.count().await);
@@ -281,5 +279,5 @@ async fn status_tells_a_worker_that_is_idle_from_one_that_is_behind() {
     locker.batch_execute("COMMIT").await.unwrap();
     tracked.wait_for_count(2).await;
     eventually(STORED_WITHIN, "no lag", async || (lag().await == 0.0).then_some(())).await;
-    stop(worker).await;
+    worker.stop().await;
 }

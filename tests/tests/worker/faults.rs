@@ -1,8 +1,10 @@
 //! Servers that go away and come back.
 
-use bemi_tests::{Cluster, ClusterOptions, RunningWorker, StopMode, TestDatabase, eventually};
+use bemi_tests::{
+    Cluster, ClusterOptions, RunningWorker, STORED_WITHIN, StopMode, TestDatabase, Tracked,
+    eventually,
+};
 
-use super::tracked::{STORED_WITHIN, Tracked, stop};
 use super::truth;
 
 const SCHEMA: &str = "SET timezone = 'UTC'; CREATE TABLE t (id bigint PRIMARY KEY, a text)";
@@ -29,7 +31,7 @@ async fn a_source_that_restarts_is_streamed_from_again() {
     tracked.sql("UPDATE t SET a = 'x'").await;
     tracked.wait_for_count(600).await;
     assert_eq!(truth::require(&tracked).await, 600);
-    stop(worker).await;
+    worker.stop().await;
 }
 
 /// A fast shutdown waits until every walsender's client has acknowledged everything. A worker that did
@@ -47,7 +49,7 @@ async fn it_does_not_keep_the_source_from_shutting_down() {
     let client = tracked.database.connect().await.unwrap();
     client.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
     wait_for_count_in(&changes, 2).await;
-    stop(worker).await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +68,7 @@ async fn a_destination_that_restarts_gets_what_it_missed() {
         destination.start_again().unwrap();
         wait_for_count_in(&changes, i64::try_from(count).unwrap()).await;
     }
-    stop(worker).await;
+    worker.stop().await;
 }
 
 /// A worker that streams from `tracked` and stores elsewhere.
@@ -120,5 +122,5 @@ async fn the_source_hears_of_a_worker_whose_sink_is_stuck() {
     assert!(!worker.stderr().contains("interrupted"), "{}", worker.stderr());
     locker.batch_execute("COMMIT").await.unwrap();
     tracked.wait_for_count(1).await;
-    stop(worker).await;
+    worker.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Changes that were lost: never without a word.
 
-use super::tracked::Tracked;
+use bemi_tests::Tracked;
 
 const SCHEMA: &str = "CREATE TABLE t (id bigint PRIMARY KEY)";
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bemi_tests::{Cluster, ClusterOptions};
+use bemi_tests::{Cluster, ClusterOptions, Tracked};
 
-use super::tracked::Tracked;
 use super::truth;
 
 /// What the worker may hold at most, in KiB: its batches, the events read ahead, and the program.
@@ -33,7 +32,7 @@ async fn two_million_rows_in_one_transaction_are_stored_in_bounded_memory() {
     truth::require_whole_transactions(&tracked).await;
     let distinct: i64 = tracked.value("SELECT count(DISTINCT primary_key) FROM changes").await;
     assert_eq!(distinct, ROWS);
-    super::tracked::stop(worker).await;
+    worker.stop().await;
 }
 
 /// Killed in the middle of a transaction that takes many batches, nothing of it stays.

@@ -19,7 +19,6 @@ mod postgrest;
 mod quarantine;
 mod rows;
 mod set_context;
-mod tracked;
 mod truth;
 mod values;
 mod versions;

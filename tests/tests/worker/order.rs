@@ -1,8 +1,7 @@
 //! The order of what is stored.
 
+use bemi_tests::Tracked;
 use std::fmt::Write as _;
-
-use super::tracked::Tracked;
 
 /// `(commit_position, sequence)` is the order in which a second slot, read with another plugin, has
 /// the same changes. Eight clients write at once, and their transactions commit out of the order in

@@ -1,12 +1,11 @@
 //! Which context governs which change.
 
+use bemi_tests::Tracked;
 use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use serde_json::{Value, json};
-
-use super::tracked::Tracked;
 
 const SCHEMA: &str = "CREATE TABLE t (id bigint PRIMARY KEY, a text)";
 

@@ -4,10 +4,9 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use bemi_tests::{RunningWorker, eventually, shared_cluster};
+use bemi_tests::{RunningWorker, STORED_WITHIN, Tracked, eventually, shared_cluster};
 use tokio::process::Command;
 
-use super::tracked::{STORED_WITHIN, Tracked, stop};
 use super::truth;
 
 const TABLES: [&str; 4] =
@@ -119,7 +118,7 @@ async fn every_change_is_stored_once_with_the_right_before_and_after() {
     let worker = tracked.run().await;
     load(&tracked).await;
     stored_all(&tracked).await;
-    stop(worker).await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +139,7 @@ async fn nothing_is_lost_or_stored_twice_by_a_worker_that_is_killed() {
     };
     let ((), worker) = tokio::join!(load, killing);
     stored_all(&tracked).await;
-    stop(worker).await;
+    worker.stop().await;
 }
 
 async fn wait_for_more(tracked: &Tracked, than: i64, worker: &RunningWorker) {

@@ -2,10 +2,8 @@
 //!
 //! The settings are those that PostgREST makes, in the transaction of the request and local to it.
 
-use bemi_tests::{Cluster, ClusterOptions, Wanted, available_majors};
+use bemi_tests::{Cluster, ClusterOptions, Stored, Tracked, Wanted, available_majors};
 use serde_json::{Value, json};
-
-use super::tracked::{Stored, Tracked};
 
 const SCHEMA: &str = "CREATE TABLE todo (id bigint PRIMARY KEY, task text)";
 

@@ -1,8 +1,6 @@
 //! Rows that the destination does not take.
 
-use bemi_tests::shared_cluster;
-
-use super::tracked::Tracked;
+use bemi_tests::{Tracked, shared_cluster};
 
 /// A destination of another encoding refuses characters that it does not have. They stand for
 /// whatever else a destination may refuse: only their rows are set aside.

@@ -1,9 +1,7 @@
 //! What is stored of each kind of change.
 
-use bemi_tests::{Cluster, ClusterOptions, shared_cluster};
+use bemi_tests::{Cluster, ClusterOptions, STORED_WITHIN, Tracked, shared_cluster};
 use serde_json::json;
-
-use super::tracked::{STORED_WITHIN, Tracked};
 
 #[tokio::test]
 async fn inserts_updates_and_deletes_have_the_row_before_and_after() {
@@ -168,7 +166,7 @@ async fn rules_that_change_while_the_worker_runs_count_from_there() {
     let changes = tracked.changes().await;
     assert_eq!(changes[0].after, json!({"id": 1, "a": "x", "b": "y"}));
     assert_eq!(changes[1].after, json!({"id": 2, "a": "x"}));
-    super::tracked::stop(worker).await;
+    worker.stop().await;
 }
 
 #[tokio::test]
@@ -229,5 +227,5 @@ async fn a_table_whose_commit_is_not_visible_yet_has_its_key() {
     committing.await.unwrap().unwrap();
     tracked.wait_for_count(1).await;
     assert_eq!(tracked.changes().await[0].what(), ("CREATE", "1"));
-    super::tracked::stop(worker).await;
+    worker.stop().await;
 }

@@ -3,10 +3,8 @@
 use std::fmt::Write as _;
 
 use bemi_core::{Context, MessageOptions};
-use bemi_tests::{Cluster, ClusterOptions, Wanted, smoke_majors};
+use bemi_tests::{Cluster, ClusterOptions, Tracked, Wanted, smoke_majors};
 use serde_json::{Value, json};
-
-use super::tracked::Tracked;
 
 const SCHEMA: &str = "CREATE TABLE t (id bigint PRIMARY KEY, a text)";
 

@@ -1,6 +1,6 @@
 //! The truth to compare with: triggers that write each change down as it happens.
 
-use super::tracked::Tracked;
+use bemi_tests::Tracked;
 
 /// Installs triggers on `tables` that write every row change to `truth.log`, which is not tracked.
 pub(crate) async fn install(tracked: &Tracked, tables: &[&str]) {

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bemi_tests::shared_cluster;
-
-use super::tracked::Tracked;
+use bemi_tests::{Tracked, shared_cluster};
 
 /// Types and values of each, as SQL. NULL is tried with each type besides.
 const TYPES: &[(&str, &[&str])] = &[

@@ -1,9 +1,7 @@
 //! The same on the oldest and the newest PostgreSQL, and as a role that may do little.
 
-use bemi_tests::{Cluster, ClusterOptions, Wanted, smoke_majors};
+use bemi_tests::{Cluster, ClusterOptions, Tracked, Wanted, smoke_majors};
 use serde_json::json;
-
-use super::tracked::{Tracked, stop};
 
 /// Setup, a context, every kind of change, a worker that is stopped, and teardown.
 async fn smoke(cluster: &Cluster) {
@@ -22,7 +20,7 @@ async fn smoke(cluster: &Cluster) {
         )
         .await;
     tracked.wait_for_count(5).await;
-    stop(worker).await;
+    worker.stop().await;
     let changes = tracked.changes().await;
     let what: Vec<_> =
         changes.iter().map(|change| (change.table.as_str(), change.what())).collect();

@@ -98,8 +98,9 @@ pub(crate) fn plan(
     context::plan_function(&found.source, &mut plan);
     destination::plan(config, found, &mut plan);
     table::plan(&found.source, &rules, &mut plan);
-    publication::plan(config, &found.source, &rules, &mut plan);
+    // Before anything is published: the first change that is stored has its context.
     context::plan_requests(config, &found.source, &rules, &mut plan);
+    publication::plan(config, &found.source, &rules, &mut plan);
     publication::plan_event_trigger(&found.source, &mut plan);
     slot::plan(options, config, found, &mut plan);
     Ok(plan)
@@ -111,8 +112,8 @@ pub(crate) fn plan_tables(config: &Config, source: &Source, rules: &Rules) -> Pl
     // What makes them is setup.
     if config.publication.both().iter().all(|name| source.publication(name).is_some()) {
         table::plan(source, rules, &mut plan);
-        publication::plan(config, source, rules, &mut plan);
         context::plan_triggers(source, rules, &mut plan);
+        publication::plan(config, source, rules, &mut plan);
     }
     plan
 }
