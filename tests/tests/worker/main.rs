@@ -11,6 +11,7 @@
 mod delivery;
 mod faults;
 mod gaps;
+mod known_breakers;
 mod large;
 mod order;
 mod pairing;

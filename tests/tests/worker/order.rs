@@ -71,20 +71,3 @@ async fn it_is_that_in_which_the_database_committed() {
     assert!(stored.len() > 500, "{}", stored.len());
     assert_eq!(stored, witnessed);
 }
-
-/// Positions of single changes are not in commit order: a test that relied on them would show it.
-#[tokio::test]
-async fn positions_of_changes_are_not_in_commit_order() {
-    let tracked = Tracked::new("CREATE TABLE t (id int PRIMARY KEY)").await;
-    let other = tracked.database.connect().await.unwrap();
-    tracked.sql("BEGIN; INSERT INTO t VALUES (1)").await;
-    other.batch_execute("INSERT INTO t VALUES (2)").await.unwrap();
-    tracked.sql("COMMIT").await;
-    tracked.store().await;
-    let changes = tracked.changes().await;
-    assert_eq!((changes[0].what(), changes[1].what()), (("CREATE", "2"), ("CREATE", "1")));
-    let backwards: bool = tracked
-        .value("SELECT (SELECT position FROM changes WHERE primary_key = '1') < (SELECT position FROM changes WHERE primary_key = '2')")
-        .await;
-    assert!(backwards);
-}

@@ -96,22 +96,6 @@ async fn under_the_default_identity_the_row_before_is_its_key() {
 }
 
 #[tokio::test]
-async fn under_the_full_identity_an_untouched_long_value_is_there() {
-    let tracked = Tracked::new("CREATE TABLE t (id bigint PRIMARY KEY, a text, long text)").await;
-    tracked
-        .sql(
-            "INSERT INTO t SELECT 1, 'a', string_agg(md5(g::text), '') FROM generate_series(1, 500) g; \
-             UPDATE t SET a = 'b'",
-        )
-        .await;
-    tracked.store().await;
-    let update = &tracked.changes().await[1];
-    assert_eq!(update.after["long"].as_str().unwrap().len(), 16_000);
-    assert_eq!(update.after["long"], update.before["long"]);
-    assert_eq!(update.unavailable, None);
-}
-
-#[tokio::test]
 async fn a_truncate_is_one_change_for_each_table() {
     let tracked =
         Tracked::new("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int REFERENCES a)")
