@@ -44,7 +44,7 @@ pub use change_id::{ChangeId, Origin};
 pub use context::{Context, ContextError};
 pub use declared::{Write, write, write_sync};
 pub use message::{
-    ContextMessage, HEARTBEAT_PREFIX, MESSAGE_PREFIX, MessageOptions, Redaction,
+    ContextMessage, DDL_PREFIX, HEARTBEAT_PREFIX, MESSAGE_PREFIX, MessageOptions, Redaction,
     SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SqlCapture,
 };
 pub use position::{CommitPosition, InvalidLsn, Lsn, Sequence, TransactionId};

@@ -27,6 +27,9 @@ pub const MESSAGE_PREFIX: &str = "_bemi";
 /// The prefix of a message that only moves the slot on.
 pub const HEARTBEAT_PREFIX: &str = "_bemi_heartbeat";
 
+/// The prefix of a message that says which command changed the shape of a table.
+pub const DDL_PREFIX: &str = "_bemi_ddl";
+
 /// The size of an encoded context that is allowed unless said otherwise, in bytes.
 pub const SIZE_LIMIT_DEFAULT_BYTES: usize = 64 * 1024;
 

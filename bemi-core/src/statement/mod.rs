@@ -7,6 +7,7 @@
 //! ```text
 //! lexer ─▶ tokens (of one statement) ─▶ classify (quick), transaction ─▶ Statement
 //!   ├────▶ redact ─▶ text without literals
+//!   ├────▶ ddl ─▶ text of a command that changed a table's shape, without the data in it
 //!   └────▶ inline ─▶ text with the message in it
 //! ```
 //!
@@ -18,6 +19,7 @@
 //! `standard_conforming_strings = on` is assumed, the server's default since 9.1.
 
 mod classify;
+mod ddl;
 mod functions;
 mod inline;
 mod lexer;
@@ -31,6 +33,7 @@ use std::ops::Range;
 
 use self::tokens::Tokens;
 
+pub use self::ddl::{DDL_BYTES_MAX, redact_ddl};
 pub use self::functions::{NotAFunctionName, WriteFunctions};
 pub use self::inline::with_message;
 pub use self::name::Name;

@@ -9,7 +9,7 @@ use super::lexer::{Kind, Lexer, Token};
 pub const REDACTED_BYTES_MAX: usize = 4096;
 
 /// Stands for what did not fit; without the space where nothing did.
-const ELLIPSIS: &str = " …";
+pub(super) const ELLIPSIS: &str = " …";
 
 /// The text with every literal in it replaced by `?`.
 ///
@@ -30,19 +30,25 @@ const ELLIPSIS: &str = " …";
 /// ```
 #[must_use]
 pub fn redact_literals(sql: &str) -> Cow<'_, str> {
+    redact(sql, REDACTED_BYTES_MAX, |_| true)
+}
+
+/// The text with those literals replaced by `?` that `hides` tells to, of at most `bytes_max` bytes.
+pub(super) fn redact(sql: &str, bytes_max: usize, hides: impl Fn(&str) -> bool) -> Cow<'_, str> {
     let mut redacted = Redacted { sql, text: String::new(), run: 0..0 };
     let mut room = 0;
-    for token in Lexer::new(sql) {
+    let mut lexer = Lexer::new(sql);
+    while let Some(token) = lexer.next() {
         let blank = redacted.length() > 0 && token.start > redacted.run.end;
-        if token.kind == Kind::Literal {
+        if token.kind == Kind::Literal && hides(lexer.text(token)) {
             redacted.replace(token, blank);
         } else {
             redacted.keep(token, blank);
         }
-        if redacted.length() > REDACTED_BYTES_MAX {
+        if redacted.length() > bytes_max {
             return Cow::Owned(redacted.cut(room));
         }
-        if redacted.length() + ELLIPSIS.len() <= REDACTED_BYTES_MAX {
+        if redacted.length() + ELLIPSIS.len() <= bytes_max {
             room = redacted.length();
         }
     }
