@@ -1,5 +1,6 @@
 //! What is stored of a context message, whoever wrote it.
 
+use super::django;
 use crate::render::{check_jsonb, write_string};
 
 /// The largest message that is stored whole, in bytes. Ours have at most 1,000,000; one that is
@@ -12,13 +13,14 @@ const RAW_MAX_BYTES: usize = 4096;
 /// Why a message is not stored as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub(crate) struct BadContext {
+pub(crate) struct BadMessage {
     reason: String,
 }
 
-/// Writes the JSON that is stored for `content`: itself, if `jsonb` accepts it, and `{}` for
-/// `null`; else an object with the raw text and the reason, which is returned too.
-pub(super) fn write_stored(out: &mut String, content: &[u8]) -> Option<BadContext> {
+/// Writes the JSON that is stored for `content`: itself, if `jsonb` accepts it, without Django's
+/// percent-encoding, and `{}` for `null`; else an object with the raw text and the reason, which is
+/// returned too.
+pub(super) fn write_stored(out: &mut String, content: &[u8]) -> Option<BadMessage> {
     let accepted = if content.len() > CONTENT_MAX_BYTES {
         Err(format!("it has more than {CONTENT_MAX_BYTES} bytes"))
     } else {
@@ -28,20 +30,24 @@ pub(super) fn write_stored(out: &mut String, content: &[u8]) -> Option<BadContex
         accepted.and_then(|()| std::str::from_utf8(content).map_err(|error| error.to_string()));
     match text {
         Ok(text) if text.trim_ascii() == "null" => out.push_str("{}"),
-        Ok(text) => out.push_str(text),
-        Err(reason) => {
-            let raw = content.get(..RAW_MAX_BYTES).unwrap_or(content);
-            // PostgreSQL's text cannot hold NUL, jsonb neither.
-            let raw = String::from_utf8_lossy(raw).replace('\0', "\u{FFFD}");
-            out.push_str("{\"_bemi\":{\"raw\":");
-            push_string(out, &raw);
-            out.push_str(",\"error\":");
-            push_string(out, &reason);
-            out.push_str("}}");
-            return Some(BadContext { reason });
-        }
+        Ok(text) => out.push_str(django::decode(text).as_deref().unwrap_or(text)),
+        Err(reason) => return Some(write_raw(out, content, reason)),
     }
     None
+}
+
+/// Writes what is stored of a message that is not as it should be: an object with the first of its
+/// bytes and the reason, which is returned too.
+pub(super) fn write_raw(out: &mut String, content: &[u8], reason: String) -> BadMessage {
+    let raw = content.get(..RAW_MAX_BYTES).unwrap_or(content);
+    // PostgreSQL's text cannot hold NUL, jsonb neither.
+    let raw = String::from_utf8_lossy(raw).replace('\0', "\u{FFFD}");
+    out.push_str("{\"_bemi\":{\"raw\":");
+    push_string(out, &raw);
+    out.push_str(",\"error\":");
+    push_string(out, &reason);
+    out.push_str("}}");
+    BadMessage { reason }
 }
 
 fn push_string(out: &mut String, text: &str) {
