@@ -29,7 +29,7 @@ pub use cancellation::{
 pub use database::TestDatabase;
 pub use error::{HarnessError, Tried};
 pub use eventually::eventually;
-pub use observed::ObservedDatabase;
+pub use observed::{ObservedDatabase, merge_into_todo};
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::{

@@ -31,6 +31,18 @@ pub struct ObservedDatabase {
     journal: Journal,
 }
 
+/// A statement that sets the task of row 2 to `d` and inserts the row 3, `e`: MERGE, where the [shared cluster](shared_cluster)
+/// has it, from 15 on.
+#[must_use]
+pub fn merge_into_todo() -> &'static str {
+    if shared_cluster().binaries().major() >= 15 {
+        "MERGE INTO todo USING (VALUES (2), (3)) AS new (id) ON todo.id = new.id \
+         WHEN MATCHED THEN UPDATE SET task = 'd' WHEN NOT MATCHED THEN INSERT VALUES (new.id, 'e')"
+    } else {
+        "WITH inserted AS (INSERT INTO todo VALUES (3, 'e')) UPDATE todo SET task = 'd' WHERE id = 2"
+    }
+}
+
 impl ObservedDatabase {
     /// Makes it.
     ///
@@ -50,6 +62,20 @@ impl ObservedDatabase {
     /// When the server refuses.
     pub async fn run(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap();
+    }
+
+    /// Takes from everybody but superusers the right to emit messages.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn refuse_messages(&self) {
+        // From 17 on the function has one more parameter.
+        self.run(
+            "DO $$ BEGIN EXECUTE (SELECT string_agg(format( \
+                 'REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure), '; ') \
+             FROM pg_proc WHERE proname = 'pg_logical_emit_message'); END $$",
+        )
+        .await;
     }
 
     /// What was committed since the last look, transaction by transaction.

@@ -4,6 +4,7 @@ use bemi_diesel::{
     MissingContext, MissingContextError, Settings, add_context, with_context_sync, write_sync,
 };
 use bemi_tests::journal::{Event, by, by_nobody, inserted, user};
+use bemi_tests::merge_into_todo;
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -111,8 +112,7 @@ async fn every_kind_of_write_has_its_context() {
         "INSERT INTO todo VALUES (1, 'b') ON CONFLICT (id) DO UPDATE SET task = excluded.task",
         "WITH gone AS (DELETE FROM todo RETURNING id) SELECT count(*) FROM gone",
         "WITH new (id) AS (VALUES (2)) INSERT INTO todo SELECT id, 'c' FROM new",
-        "MERGE INTO todo USING (VALUES (2), (3)) AS new (id) ON todo.id = new.id \
-         WHEN MATCHED THEN UPDATE SET task = 'd' WHEN NOT MATCHED THEN INSERT VALUES (new.id, 'e')",
+        merge_into_todo(),
         "EXPLAIN ANALYZE DELETE FROM todo WHERE id = 2",
         "CREATE TABLE copied AS SELECT id FROM todo",
         "SELECT id INTO copied_too FROM todo",

@@ -153,11 +153,8 @@ async fn a_serialization_failure_is_that_of_plain_diesel() {
 async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     let app = App::new().await;
     let role = app.database.unique_name("mute");
-    app.run(&format!(
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC;
-         CREATE ROLE {role}; GRANT ALL ON todo TO {role}"
-    ))
-    .await;
+    app.refuse_messages().await;
+    app.run(&format!("CREATE ROLE {role}; GRANT ALL ON todo TO {role}")).await;
     let mut connection = app.connection();
     connection.batch_execute(&format!("SET ROLE {role}")).unwrap();
     with_context_sync(user(1), || {

@@ -5,6 +5,7 @@ use bemi_diesel::{
     add_context, with_context, with_context_sync, write,
 };
 use bemi_tests::journal::{Event, by, by_nobody, inserted, messages, user};
+use bemi_tests::merge_into_todo;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{Integer, Text};
@@ -136,8 +137,7 @@ async fn every_kind_of_write_has_its_context() {
         "INSERT INTO todo VALUES (1, 'a')",
         "WITH gone AS (DELETE FROM todo RETURNING id) SELECT count(*) FROM gone",
         "WITH new (id) AS (VALUES (2)) INSERT INTO todo SELECT id, 'c' FROM new",
-        "MERGE INTO todo USING (VALUES (2), (3)) AS new (id) ON todo.id = new.id \
-         WHEN MATCHED THEN UPDATE SET task = 'd' WHEN NOT MATCHED THEN INSERT VALUES (new.id, 'e')",
+        merge_into_todo(),
         "EXPLAIN ANALYZE DELETE FROM todo WHERE id = 2",
         "CREATE TABLE copied AS SELECT id FROM todo",
         "SELECT id INTO copied_too FROM todo",

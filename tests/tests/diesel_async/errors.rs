@@ -154,11 +154,8 @@ async fn write_skew(connection: &mut AsyncPgConnection) -> QueryResult<()> {
 async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     let app = App::new().await;
     let role = app.database.unique_name("mute");
-    app.run(&format!(
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC;
-         CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}"
-    ))
-    .await;
+    app.refuse_messages().await;
+    app.run(&format!("CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}")).await;
     let mut ours = app.connection().await;
     let as_role = format!("SET SESSION AUTHORIZATION {role}");
     ours.batch_execute(&as_role).await.unwrap();

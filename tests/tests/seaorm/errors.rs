@@ -178,11 +178,8 @@ async fn a_write_outside_any_scope_can_be_refused() {
 async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     let app = App::with_connections(1).await;
     let role = app.database.unique_name("mute");
-    app.run(&format!(
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC;
-         CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}"
-    ))
-    .await;
+    app.refuse_messages().await;
+    app.run(&format!("CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}")).await;
     let options = app.db.untracked().get_postgres_connection_pool().connect_options();
     let options = options.as_ref().clone().username(&role);
     let pool = PgPoolOptions::new().connect_with(options).await.unwrap();

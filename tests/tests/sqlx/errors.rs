@@ -190,11 +190,8 @@ impl sqlx::Encode<'_, Postgres> for NotEncodable {
 async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     let app = App::with_connections(1).await;
     let role = app.database.unique_name("mute");
-    app.run(&format!(
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC;
-         CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}"
-    ))
-    .await;
+    app.refuse_messages().await;
+    app.run(&format!("CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}")).await;
     let options = app.pool.connect_options().as_ref().clone().username(&role);
     let pool =
         BemiPool::connect_with(options).await.unwrap().with_settings(Settings::new().without_sql());

@@ -180,11 +180,8 @@ async fn parameters_that_do_not_fit_are_an_error_and_leave_nothing() {
 async fn a_write_does_not_run_when_its_context_cannot_be_emitted() {
     let app = App::new().await;
     let role = app.database.unique_name("mute");
-    app.run(&format!(
-        "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) FROM PUBLIC;
-         CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}"
-    ))
-    .await;
+    app.refuse_messages().await;
+    app.run(&format!("CREATE ROLE {role} LOGIN; GRANT ALL ON todo TO {role}")).await;
     {
         let mut config: tokio_postgres::Config =
             shared_cluster().url(app.database.name()).parse().unwrap();
