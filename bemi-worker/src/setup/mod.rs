@@ -11,6 +11,7 @@
 //! source, with what it was before; nothing else is ever changed or removed.
 
 mod apply;
+pub(crate) mod ddl;
 mod follow;
 pub(crate) mod functions;
 pub(crate) mod inspect;

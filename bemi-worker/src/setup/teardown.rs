@@ -8,7 +8,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use super::apply::{Sessions, apply};
 use super::inspect::{Found, Installation, Record, RecordKind};
 use super::options::TeardownOptions;
-use super::plan::{Action, Plan, Side, Step, context, forget};
+use super::plan::{Action, Plan, Side, Step, context, ddl, forget};
 use super::source_schema::{self, drop_schema};
 use super::{Preview, SetupReport};
 use crate::WorkerError;
@@ -110,9 +110,10 @@ fn plan_source(
         let slot = config.slot.to_string();
         return Err(WorkerError::SlotInUse { slot, process: process.to_string() });
     }
-    // The event trigger goes first, so that it sees nothing of what follows.
+    // The event triggers go first, so that they see nothing of what follows.
+    ddl::drop(&found.source, plan);
     let of = |kind| installation.records.iter().filter(move |record| record.kind == kind);
-    if of(RecordKind::EventTrigger).next().is_some() {
+    if installation.record(RecordKind::EventTrigger, source_schema::EVENT_TRIGGER).is_some() {
         let sql = source_schema::drop_event_trigger();
         push(plan, Side::Source, "drop the event trigger".to_owned(), sql);
     }

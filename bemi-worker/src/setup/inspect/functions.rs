@@ -63,6 +63,27 @@ impl ContextObjects {
     }
 }
 
+/// Whether these functions, name and body, are in schema `bemi`.
+pub(super) async fn are_current(
+    client: &Client,
+    functions: impl IntoIterator<Item = (&'static str, &'static str)>,
+) -> Result<bool, Error> {
+    for (name, body) in functions {
+        let row = client
+            .query_one(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p
+                                JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                                WHERE n.nspname = 'bemi' AND p.proname = $1 AND p.prosrc = $2)",
+                &[&name, &body],
+            )
+            .await?;
+        if !row.try_get(0)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 const BODIES: &str = "
 SELECT signature, prosrc
 FROM (SELECT pg_catalog.format('%s.%s(%s)', n.nspname, p.proname,

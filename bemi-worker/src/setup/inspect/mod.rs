@@ -3,6 +3,7 @@
 //! It only reads. What it found is plain data, so that everything decided from it is decided
 //! without a server.
 
+mod ddl;
 mod destination;
 mod functions;
 mod source;
@@ -13,6 +14,8 @@ pub(crate) use functions::RequestTrigger;
 pub(crate) use source::{Installation, Record, RecordKind, Source};
 pub(crate) use table::{Member, ReplicaIdentity, Table};
 
+#[cfg(test)]
+pub(crate) use ddl::DdlObjects;
 #[cfg(test)]
 pub(crate) use functions::ContextObjects;
 #[cfg(test)]
