@@ -8,17 +8,18 @@
     reason = "a test fails by panicking"
 )]
 
+mod ddl;
 mod delivery;
 mod faults;
 mod gaps;
 mod known_breakers;
 mod large;
-mod order;
 mod pairing;
 mod pgbench;
 mod postgrest;
 mod quarantine;
 mod rows;
+mod rules;
 mod set_context;
 mod truth;
 mod values;
