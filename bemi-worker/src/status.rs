@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::connect::APPLICATION_NAME;
 use crate::pipeline::IDLE_WAL_BYTES_MAX;
 use crate::setup::functions::EMIT_REQUEST_CONTEXT_NAME;
-use crate::setup::inspect::refuse_old_servers;
+use crate::setup::inspect::{Installation, refuse_old_servers};
 
 /// How the worker does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,6 +29,34 @@ pub struct Status {
     /// On how many tables a trigger takes the context of PostgREST's requests, partitions counted; 0
     /// unless setup was told to.
     pub request_triggers: i64,
+    /// What is tracked, and how; none if setup has not run.
+    pub rules: Option<RulesStatus>,
+}
+
+/// The rules in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RulesStatus {
+    /// Patterns of tables that are tracked.
+    pub tables: Vec<String>,
+    /// Patterns of tables that are left out of these.
+    pub excluded: Vec<String>,
+    /// Patterns of columns whose changes alone are not stored.
+    pub ignored: Vec<String>,
+    /// Columns that are masked.
+    pub masked: Vec<MaskStatus>,
+    /// Whether commands that change the shape of tables are recorded.
+    pub ddl: bool,
+}
+
+/// Columns that are masked, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MaskStatus {
+    /// The pattern of the columns.
+    pub columns: String,
+    /// As setup was given it: `drop`, `hash`, or `text:` with a fixed text.
+    pub mask: String,
 }
 
 /// The replication slot.
@@ -59,6 +87,8 @@ pub struct StoredStatus {
     pub changes: i64,
     /// How many transactions, since setup.
     pub transactions: i64,
+    /// How many more changes were not stored, since they changed ignored columns alone.
+    pub ignored: i64,
     /// How many stretches were lost.
     pub gaps: i64,
     /// How many changes could not be stored as rows of `changes`.
@@ -101,7 +131,29 @@ pub async fn read(config: &Config) -> Result<Status, WorkerError> {
     };
     let request_triggers = count_request_triggers(&source).await.map_err(failed())?;
     let stored = stored.map(|(stored, _)| stored);
-    Ok(Status { slot, stored, lag_bytes, lag_seconds, request_triggers })
+    let rules = Installation::find(&source).await.map_err(failed())?.map(RulesStatus::of);
+    Ok(Status { slot, stored, lag_bytes, lag_seconds, request_triggers, rules })
+}
+
+impl RulesStatus {
+    fn of(installation: Installation) -> Self {
+        let ddl = installation.records_ddl();
+        let (masked, ignored): (Vec<_>, Vec<_>) =
+            installation.column_rules.into_iter().partition(|rule| rule.mask.is_some());
+        Self {
+            tables: installation.tracked.into_iter().collect(),
+            excluded: installation.excluded.into_iter().collect(),
+            ignored: ignored.into_iter().map(|rule| rule.pattern).collect(),
+            masked: masked
+                .into_iter()
+                .map(|rule| MaskStatus {
+                    columns: rule.pattern,
+                    mask: rule.mask.unwrap_or_default(),
+                })
+                .collect(),
+            ddl,
+        }
+    }
 }
 
 async fn count_request_triggers(source: &Client) -> Result<i64, Error> {
@@ -175,7 +227,7 @@ async fn read_destination(
     }
     let row = destination
         .query_opt(
-            "SELECT position, committed_at::text, changes_stored, transactions_stored, \
+            "SELECT position, committed_at::text, changes_stored, transactions_stored, changes_ignored, \
                     (SELECT count(*) FROM bemi.gaps g WHERE g.slot = c.slot), \
                     (SELECT count(*) FROM bemi.quarantine q WHERE q.slot = c.slot), \
                     extract(epoch FROM now() - committed_at)::float8 \
@@ -189,10 +241,11 @@ async fn read_destination(
             last_commit: row.try_get(1)?,
             changes: row.try_get(2)?,
             transactions: row.try_get(3)?,
-            gaps: row.try_get(4)?,
-            quarantined: row.try_get(5)?,
+            ignored: row.try_get(4)?,
+            gaps: row.try_get(5)?,
+            quarantined: row.try_get(6)?,
         };
-        Ok((stored, row.try_get(6)?))
+        Ok((stored, row.try_get(7)?))
     })
     .transpose()
 }

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use bemi_core::{CommitPosition, HEARTBEAT_PREFIX, Lsn, MESSAGE_PREFIX, TransactionId};
+use bemi_core::{CommitPosition, DDL_PREFIX, HEARTBEAT_PREFIX, Lsn, MESSAGE_PREFIX, TransactionId};
 use jiff::Timestamp;
 use pgwire_replication::ReplicationEvent;
 use tracing::{debug, warn};
 
-use super::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Boundary, postgres_timestamp};
+use super::{BATCH_BYTES_MAX, Batch, Boundary, postgres_timestamp};
 use crate::decode::{DecodeError, Message, Relation};
 use crate::render::{ChangeWriter, CopyRows, RowChange, Table};
-use crate::stitch::{OutOfOrder, Stitcher, Transaction};
+use crate::stitch::{Ddl, OutOfOrder, Stitcher, Transaction};
 
 /// The prefix of the message that setup leaves when the rules of what is stored have changed.
 const CONFIG_PREFIX: &str = "_bemi_config";
@@ -58,6 +58,8 @@ pub(crate) struct BatchBuilder {
     /// Transactions that commit before this were stored by an earlier session.
     start: Lsn,
     skipping: bool,
+    /// How many changes of the transaction at hand are ignored.
+    ignored: i64,
 }
 
 impl BatchBuilder {
@@ -76,6 +78,7 @@ impl BatchBuilder {
             ended_here: false,
             start,
             skipping: false,
+            ignored: 0,
         }
     }
 
@@ -121,14 +124,14 @@ impl BatchBuilder {
         self.tables.insert(oid, table);
     }
 
-    /// Looks at the tables that are known, to change what the rules hide in them.
+    /// Looks at the tables that are known, to change the rules for their columns.
     pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
         self.tables.values_mut()
     }
 
     /// Whether the batch must be stored before the next event is taken.
     pub(crate) fn is_full(&self) -> bool {
-        self.batch.len_bytes() >= BATCH_BYTES_MAX || self.batch.rows.len() >= BATCH_ROWS_MAX
+        self.batch.is_full()
     }
 
     /// Whether the batch can be stored now, so that readers see it at once: it holds something, and
@@ -138,7 +141,7 @@ impl BatchBuilder {
     }
 
     fn holds_changes(&self) -> bool {
-        self.batch.rows.len() > 0 || !self.batch.quarantined.is_empty()
+        self.batch.len() > 0
     }
 
     /// Up to where everything that was received is whole. Storing the batch makes it durable.
@@ -204,6 +207,7 @@ impl BatchBuilder {
         let committed_at = postgres_timestamp(commit_time)
             .ok_or(StreamError::CommitTime { microseconds: commit_time })?;
         self.skipping = position < self.start;
+        self.ignored = 0;
         self.stitcher.begin(Transaction {
             id: TransactionId(xid),
             position: CommitPosition(position),
@@ -215,12 +219,14 @@ impl BatchBuilder {
 
     fn commit(&mut self, end: Lsn) -> Result<(), StreamError> {
         let (transaction, changes) = self.stitcher.commit()?;
+        let changes = changes - self.ignored;
         self.boundary.position = self.boundary.position.max(end);
         if changes > 0 {
             self.boundary.last_commit = Some((transaction.position, transaction.committed_at));
             self.boundary.transactions += 1;
             self.boundary.changes += changes;
         }
+        self.boundary.ignored += self.ignored;
         self.ended_here = true;
         self.boundary_rows = self.batch.rows.len();
         self.boundary_quarantined = self.batch.quarantined.len();
@@ -241,11 +247,32 @@ impl BatchBuilder {
                 }
             }
             MESSAGE_PREFIX => debug!(%position, "ignored a context message without transaction"),
+            DDL_PREFIX if transactional => self.ddl(position, content)?,
             CONFIG_PREFIX if transactional => return Ok(Next::ReadRules),
             HEARTBEAT_PREFIX => {}
             _ => debug!(%position, prefix, "ignored somebody else's message"),
         }
         Ok(Next::Continue)
+    }
+
+    /// A command is a change like any other: it has its place and its context.
+    fn ddl(&mut self, position: Lsn, content: &[u8]) -> Result<(), StreamError> {
+        if self.skipping {
+            return Ok(());
+        }
+        let (ddl, bad) = Ddl::read(content);
+        if let Some(bad) = bad {
+            warn!(%position, reason = %bad, "DDL message is not stored as it is");
+        }
+        let place = self.stitcher.next_change()?;
+        let table = Table::without_columns(ddl.schema, ddl.table);
+        let change = RowChange::Ddl { command: &ddl.after };
+        if let Err(error) =
+            self.writer.write(&mut self.batch.rows, &table, position, change, &place)
+        {
+            self.batch.quarantine(position, &place, Some(&table), error.to_string(), content);
+        }
+        Ok(())
     }
 
     fn take_data(&mut self, position: Lsn, data: &[u8]) -> Result<Next, StreamError> {
@@ -292,6 +319,11 @@ impl BatchBuilder {
         let place = self.stitcher.next_change()?;
         let table = self.tables.get(&relation);
         let error = match table {
+            // It keeps its place: the numbers of those behind it stay the same, whatever the rules.
+            Some(table) if change.is_ignored(table) => {
+                self.ignored += 1;
+                return Ok(());
+            }
             Some(table) => {
                 match self.writer.write(&mut self.batch.rows, table, position, change, &place) {
                     Ok(()) => return Ok(()),
@@ -332,7 +364,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::render::{CatalogFacts, Kind, OldRow};
+    use crate::render::{CatalogFacts, ColumnMask, ColumnRule, Kind, OldRow};
 
     const OID: u32 = 7;
 
@@ -482,7 +514,9 @@ mod tests {
     #[test]
     fn of_a_table_with_columns_that_must_not_be_stored_no_bytes_are_kept() {
         let mut builder = after(0, []);
-        builder.tables_mut().for_each(|table| table.hide_columns(|column| column == "id"));
+        builder.tables_mut().for_each(|table| {
+            table.set_rules(|_| ColumnRule { is_ignored: false, mask: Some(ColumnMask::Drop) });
+        });
         let broken = data(b"I\0\0\0\x07N\0\x01t\0\0\0\xff1");
         take_all(&mut builder, [begin(10), broken, commit(11)]);
         let quarantined = &builder.take_batch().quarantined[0];

@@ -42,7 +42,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    fn quarantine(
+    /// Sets aside a change that cannot be rendered.
+    pub(crate) fn quarantine(
         &mut self,
         position: Lsn,
         place: &Place<'_>,
@@ -57,8 +58,8 @@ impl Batch {
             "quarantined a change; see bemi.quarantine"
         );
         // What must not be stored must not be stored here either, and may be anywhere in it.
-        let hides = table.is_some_and(Table::hides_columns);
-        let raw = if hides { Vec::new() } else { capped(data) };
+        let masks = table.is_some_and(Table::masks_columns);
+        let raw = if masks { Vec::new() } else { capped(data) };
         self.quarantined_bytes += raw.len();
         self.quarantined.push(Quarantined {
             id: place.transaction.id,
@@ -71,6 +72,16 @@ impl Batch {
             error,
             raw,
         });
+    }
+
+    /// How many changes it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len() + self.quarantined.len()
+    }
+
+    /// Whether it should be stored before it grows.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len_bytes() >= BATCH_BYTES_MAX || self.rows.len() >= BATCH_ROWS_MAX
     }
 
     fn len_bytes(&self) -> usize {
@@ -89,6 +100,8 @@ pub(crate) struct Boundary {
     pub(crate) transactions: i64,
     /// How many changes they had.
     pub(crate) changes: i64,
+    /// How many more there were that are ignored, in these and other transactions.
+    pub(crate) ignored: i64,
 }
 
 /// A change that cannot be a row of `changes`.
@@ -102,7 +115,7 @@ pub(crate) struct Quarantined {
     pub(crate) schema: Option<String>,
     pub(crate) table: Option<String>,
     pub(crate) error: String,
-    /// The message of pgoutput, empty where the table has excluded columns; for a row that the
+    /// The message of pgoutput, empty where the table has masked columns; for a row that the
     /// destination refused, the bytes for COPY.
     pub(crate) raw: Vec<u8>,
 }

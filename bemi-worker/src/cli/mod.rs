@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use tracing::error;
 
 use crate::WorkerError;
-use crate::config::{Config, Settings};
+use crate::config::{Given, Settings};
 use crate::connect;
 
 const AFTER_HELP: &str = "\
@@ -122,22 +122,25 @@ fn start(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
 }
 
 async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
-    let config = Config::resolve(&command_line.settings, |name| std::env::var(name).ok())?;
+    let given = Given::resolve(&command_line.settings, |name| std::env::var(name).ok())?;
+    let (config, tracking) = (&given.config, &given.tracking);
     let shutdown = shutdown::listen()?;
     match command_line.command {
         // It has a batch to finish.
-        Command::Run(arguments) => run::run(arguments, &config, shutdown).await,
+        Command::Run(arguments) => {
+            run::run(arguments, &given.config_with_key()?, tracking, shutdown).await
+        }
         Command::Setup(arguments) => {
-            shutdown::unless_told(shutdown, setup::run(arguments, &config)).await
+            shutdown::unless_told(shutdown, setup::run(arguments, config, tracking)).await
         }
         Command::Doctor(arguments) => {
-            shutdown::unless_told(shutdown, doctor::run(&arguments, &config)).await
+            shutdown::unless_told(shutdown, doctor::run(&arguments, config)).await
         }
         Command::Status(arguments) => {
-            shutdown::unless_told(shutdown, status::run(&arguments, &config)).await
+            shutdown::unless_told(shutdown, status::run(&arguments, config)).await
         }
         Command::Teardown(arguments) => {
-            shutdown::unless_told(shutdown, teardown::run(&arguments, &config)).await
+            shutdown::unless_told(shutdown, teardown::run(&arguments, config)).await
         }
     }
 }

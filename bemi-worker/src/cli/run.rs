@@ -7,15 +7,17 @@ use tracing::{info, warn};
 
 use super::setup;
 use crate::WorkerError;
-use crate::config::{Config, ConfigError, OnGap, RunOptions};
+use crate::config::{self, Config, ConfigError, OnGap, RunOptions};
 
 const AFTER_HELP: &str = "\
 Examples:
   bemi-worker run
   bemi-worker run --once && psql $DATABASE_URL -c 'SELECT count(*) FROM changes'
   bemi-worker run --setup --all-tables --replica-identity full
+  BEMI_MASK_KEY=$(cat /run/secrets/mask_key) bemi-worker run
 
-SIGTERM and SIGINT store the batch in flight and end with 0; a second one ends at once with 130.";
+Where a rule masks columns by a hash, the key for it comes from BEMI_MASK_KEY, or from mask_key or
+mask_key_file of the config file; it has 16 bytes or more. SIGTERM and SIGINT store the batch in flight and end with 0; a second one ends at once with 130.";
 
 /// Store changes as they are committed, until told to stop
 #[derive(clap::Args)]
@@ -47,13 +49,14 @@ enum OnGapArgument {
 pub(super) async fn run(
     arguments: Arguments,
     config: &Config,
+    file: &config::Tracking,
     shutdown: watch::Receiver<bool>,
 ) -> Result<ExitCode, WorkerError> {
     if !arguments.setup && arguments.tracking != setup::Tracking::default() {
         return Err(ConfigError::OnlyWithSetup.into());
     }
     if arguments.setup {
-        let options = arguments.tracking.options()?;
+        let options = arguments.tracking.options(file)?;
         let made = crate::setup::run_with(config, &options, |step| {
             info!("setup: {step}");
             Ok(())

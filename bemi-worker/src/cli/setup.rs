@@ -4,18 +4,22 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::WorkerError;
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Policy};
 use crate::setup::{self, IdentityPolicy, Preview, SetupOptions, SetupReport};
 
 const AFTER_HELP: &str = "\
 Examples:
   bemi-worker setup --all-tables --replica-identity full
   bemi-worker setup --tables 'todo,sales.*,\"Odd Name\"' --exclude 'sales.log_*,*.*.password_hash'
+  bemi-worker setup --ignore updated_at,users.last_seen_at
+  bemi-worker setup --mask users.email=hash --mask 'name,\"Odd=Name\".x=text:(hidden)'
   bemi-worker setup --tables 'public.*' --postgrest
+  bemi-worker setup --ddl
   bemi-worker setup --all-tables --print-sql | less
 
-It creates what is missing and can be run again, for more tables too: rules add up, and without
---tables those of before hold. What it made, `bemi-worker teardown` takes back.
+It creates what is missing and can be run again, for more tables too: rules add up, without --tables
+those of before hold, and --forget takes one back. Rules may stand in the config file as well, in the
+table [tracking]. What setup made, `bemi-worker teardown` takes back.
 The role needs LOGIN, REPLICATION, CREATE on the database, and to own the tables. A superuser can
 also have new tables tracked by themselves.";
 
@@ -49,9 +53,25 @@ pub(super) struct Tracking {
     tables: Vec<String>,
 
     /// Leave out tables, [schema.]table, or columns, schema.table.column; what is left out is
-    /// never stored
+    /// never stored. For columns it is --mask PATTERNS=drop
     #[arg(long, value_name = "PATTERNS")]
     exclude: Vec<String>,
+
+    /// Do not store an UPDATE that changes nothing but these columns: [[schema.]table.]column, so
+    /// that updated_at is that of every table. It takes REPLICA IDENTITY FULL to tell
+    #[arg(long, value_name = "PATTERNS")]
+    ignore: Vec<String>,
+
+    /// Mask columns, [[schema.]table.]column, before they are stored: `drop` leaves them out, `hash`
+    /// stores a hash made with the key in BEMI_MASK_KEY, `text:…` that text; NULL stays NULL. Of
+    /// several masks that fit, that which shows least counts
+    #[arg(long, value_name = "PATTERNS=drop|hash|text:…")]
+    mask: Vec<String>,
+
+    /// Take back the rules that were given with these very patterns, by --tables, --exclude,
+    /// --ignore or --mask; for --all-tables it is '*.*'
+    #[arg(long, value_name = "PATTERNS")]
+    forget: Vec<String>,
 
     /// Whether to set REPLICA IDENTITY FULL, so that `before` is the whole row [default: keep]
     #[arg(long, value_enum, value_name = "POLICY")]
@@ -68,6 +88,18 @@ pub(super) struct Tracking {
         default_missing_value = "on"
     )]
     postgrest: Option<Switch>,
+
+    /// Store commands that change the shape of tracked tables, as changes of operation DDL: event
+    /// triggers, which only a superuser may create; `off` removes them
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    ddl: Option<Switch>,
 
     /// Make a replication slot that is gone or lost again, and record what was lost with it
     #[arg(long)]
@@ -87,30 +119,49 @@ enum Switch {
 }
 
 impl Tracking {
-    pub(super) fn options(&self) -> Result<SetupOptions, ConfigError> {
+    /// What the file says, and the flags on top of it.
+    pub(super) fn options(&self, file: &config::Tracking) -> Result<SetupOptions, ConfigError> {
         let mut options = SetupOptions::new().recreate_slot(self.recreate_slot);
-        if self.all_tables {
+        if self.all_tables || file.all_tables {
             options = options.all_tables();
         }
-        for patterns in &self.tables {
+        for patterns in file.tables.iter().chain(&self.tables) {
             options = options.tables(patterns)?;
         }
-        for patterns in &self.exclude {
+        for patterns in file.exclude.iter().chain(&self.exclude) {
             options = options.exclude(patterns)?;
         }
-        if let Some(switch) = self.postgrest {
-            options = options.postgrest(switch == Switch::On);
+        for patterns in file.ignore.iter().chain(&self.ignore) {
+            options = options.ignore(patterns)?;
         }
-        Ok(match self.replica_identity {
-            Some(IdentityArgument::Keep) => options.replica_identity(IdentityPolicy::Keep),
-            Some(IdentityArgument::Full) => options.replica_identity(IdentityPolicy::Full),
-            None => options,
-        })
+        for masking in file.mask.iter().chain(&self.mask) {
+            options = options.mask(masking)?;
+        }
+        for patterns in &self.forget {
+            options = options.forget(patterns)?;
+        }
+        let takes_requests = self.postgrest.map(|switch| switch == Switch::On).or(file.postgrest);
+        if let Some(takes) = takes_requests {
+            options = options.postgrest(takes);
+        }
+        if let Some(records) = self.ddl.map(|switch| switch == Switch::On).or(file.ddl) {
+            options = options.ddl(records);
+        }
+        let policy = match (self.replica_identity, file.replica_identity) {
+            (Some(IdentityArgument::Keep), _) | (None, Some(Policy::Keep)) => IdentityPolicy::Keep,
+            (Some(IdentityArgument::Full), _) | (None, Some(Policy::Full)) => IdentityPolicy::Full,
+            (None, None) => return Ok(options),
+        };
+        Ok(options.replica_identity(policy))
     }
 }
 
-pub(super) async fn run(arguments: Arguments, config: &Config) -> Result<ExitCode, WorkerError> {
-    let options = arguments.tracking.options()?;
+pub(super) async fn run(
+    arguments: Arguments,
+    config: &Config,
+    file: &config::Tracking,
+) -> Result<ExitCode, WorkerError> {
+    let options = arguments.tracking.options(file)?;
     if arguments.print_sql {
         let preview = setup::preview(config, &options).await?;
         io::stdout().write_all(preview.sql.as_bytes())?;

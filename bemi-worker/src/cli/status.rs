@@ -16,7 +16,7 @@ Examples:
 It asks the databases alone: the worker may run elsewhere, or not at all.
 Exit code 3 if the source is not set up.";
 
-/// Tell how far behind the worker is, what it has stored, and what it could not
+/// Tell how far behind the worker is, what it has stored, what it could not, and by which rules
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Arguments {
@@ -62,6 +62,7 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
             row("stored up to", stored.position.to_string());
             row("changes", stored.changes.to_string());
             row("transactions", stored.transactions.to_string());
+            row("ignored", stored.ignored.to_string());
             row("gaps", stored.gaps.to_string());
             row("quarantined", stored.quarantined.to_string());
         }
@@ -72,6 +73,21 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
             "PostgREST",
             format!("requests give their context to {} tables", status.request_triggers),
         );
+    }
+    if status.rules.as_ref().is_some_and(|rules| rules.ddl) {
+        row("DDL", "recorded".to_owned());
+    }
+    if let Some(rules) = &status.rules {
+        let masks = rules.masked.iter().map(|masked| format!("{}={}", masked.columns, masked.mask));
+        let lists = [
+            ("tables", rules.tables.clone()),
+            ("excluded tables", rules.excluded.clone()),
+            ("ignored columns", rules.ignored.clone()),
+            ("masked columns", masks.collect()),
+        ];
+        for (name, patterns) in lists.iter().filter(|(_, patterns)| !patterns.is_empty()) {
+            row(name, patterns.join(", ").replace(['\n', '\r'], " "));
+        }
     }
     table::write(out, rows)
 }

@@ -15,6 +15,9 @@ pub(super) struct ConfigFile {
     pub(super) slot: Option<String>,
     pub(super) publication: Option<String>,
     pub(super) changes_schema: Option<String>,
+    pub(super) mask_key: Option<String>,
+    pub(super) mask_key_file: Option<PathBuf>,
+    pub(super) tracking: Option<Tracking>,
     pub(super) source: Option<Connection>,
     pub(super) destination: Option<Connection>,
 }
@@ -33,6 +36,28 @@ pub(super) struct Connection {
     pub(super) sslrootcert: Option<String>,
     pub(super) sslcert: Option<String>,
     pub(super) sslkey: Option<String>,
+}
+
+/// What to track and how, for setup: as its flags of the same names say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tracking {
+    pub(crate) all_tables: bool,
+    pub(crate) tables: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) mask: Vec<String>,
+    pub(crate) replica_identity: Option<Policy>,
+    pub(crate) postgrest: Option<bool>,
+    pub(crate) ddl: Option<bool>,
+}
+
+/// A policy for replica identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Policy {
+    Keep,
+    Full,
 }
 
 impl ConfigFile {
@@ -62,6 +87,21 @@ mod tests {
         let error = ConfigFile::parse(text, Path::new("bemi.toml")).err().unwrap().to_string();
         assert!(error.contains("bemi.toml") && error.contains("line 4"), "{error}");
         assert!(error.contains("pasword") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_to_track_is_said_as_by_flags_and_a_misspelt_word_is_an_error() {
+        let read = |text: &str| ConfigFile::parse(text, Path::new("bemi.toml"));
+        let text = "[tracking]\nall_tables = true\nignore = [\"updated_at\"]\n\
+                    mask = [\"users.email=hash\"]\nreplica_identity = \"full\"\npostgrest = true\n";
+        let tracking = read(text).ok().unwrap().tracking.unwrap();
+        assert!(tracking.all_tables && tracking.tables.is_empty());
+        assert_eq!(tracking.mask, ["users.email=hash"]);
+        assert_eq!(tracking.replica_identity, Some(Policy::Full));
+        for text in ["[tracking]\nmasks = []\n", "[tracking]\nreplica_identity = \"all\"\n"] {
+            let error = read(text).err().unwrap().to_string();
+            assert!(error.contains("line 2"), "{error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 mod connection;
 mod file;
+pub(crate) mod mask;
+mod mask_key;
 mod name;
 pub(crate) mod pattern;
 mod resolve;
@@ -13,8 +15,10 @@ mod tls;
 use std::path::PathBuf;
 
 pub use connection::ConnectionConfig;
+pub(crate) use file::{Policy, Tracking};
+pub use mask_key::MaskKey;
 pub use name::{PublicationName, SlotName};
-pub(crate) use resolve::Settings;
+pub(crate) use resolve::{Given, Settings};
 pub use run::{OnGap, RunOptions};
 pub(crate) use tls::Verification;
 pub use tls::{SslMode, TlsOptions};
@@ -42,6 +46,8 @@ pub struct Config {
     pub publication: PublicationName,
     /// The schema of `changes` in the destination.
     pub changes_schema: String,
+    /// What hashes of masked values are made with. None will do where no rule asks for it.
+    pub mask_key: Option<MaskKey>,
 }
 
 impl Config {
@@ -54,6 +60,7 @@ impl Config {
             slot: SlotName::default(),
             publication: PublicationName::default(),
             changes_schema: "public".to_owned(),
+            mask_key: None,
         }
     }
 }
@@ -122,6 +129,27 @@ pub enum ConfigError {
     /// Not a schema for `changes`.
     #[error("'{0}' cannot be the schema of changes; use a name that does not start with pg_")]
     ChangesSchema(String),
+    /// The key of masks is too easy to guess.
+    #[error(
+        "the mask key has {bytes} bytes, and must have {bytes_min} or more; make one with `openssl rand -hex 32`"
+    )]
+    MaskKeyTooShort {
+        /// How many it has.
+        bytes: usize,
+        /// How many it must have.
+        bytes_min: usize,
+    },
+    /// The file with the key of masks cannot be read.
+    #[error("cannot read the mask key from {}: {source}", path.display())]
+    MaskKeyNotRead {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The config file has the key of masks twice.
+    #[error("the config file has both a mask_key and a mask_key_file; keep either")]
+    TwoMaskKeys,
     /// The file cannot be read.
     #[error("cannot read the config file {}: {source}", path.display())]
     FileNotRead {
@@ -143,6 +171,24 @@ pub enum ConfigError {
     /// `run` was told what to track, but not to set it up.
     #[error("what to track is for setup to know; add --setup, or leave those options out")]
     OnlyWithSetup,
+    /// Not a mask.
+    #[error(
+        "'{text}' says no mask of columns; write PATTERNS=drop, PATTERNS=hash or PATTERNS=text:…"
+    )]
+    Mask {
+        /// As it was given.
+        text: String,
+    },
+    /// The same columns are given two masks at once.
+    #[error("the columns {pattern} are given two masks, {one} and {other}; keep one of them")]
+    TwoMasks {
+        /// Which columns.
+        pattern: String,
+        /// As it was given first.
+        one: String,
+        /// As it was given then.
+        other: String,
+    },
     /// Patterns that cannot be.
     #[error("'{pattern}' is not a pattern of {of}: {why}")]
     Pattern {

@@ -28,7 +28,7 @@ pub(crate) struct TablePattern {
     pub(crate) table: NamePattern,
 }
 
-/// A pattern of columns: `schema.table.column`.
+/// A pattern of columns: `[[schema.]table.]column`. What is left out stands for any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ColumnPattern {
     pub(crate) table: TablePattern,
@@ -42,10 +42,25 @@ pub(crate) enum Exclusion {
     Columns(ColumnPattern),
 }
 
+/// What `--forget` takes: what some rule was given with, as a pattern of tables and as one of columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AnyPattern {
+    /// As it was given.
+    text: String,
+    /// In three parts there are no tables.
+    pub(crate) tables: Option<TablePattern>,
+    pub(crate) columns: ColumnPattern,
+}
+
 impl NamePattern {
     /// The pattern that this name alone matches.
     pub(crate) fn exactly(name: &str) -> Self {
         Self { literals: vec![name.to_owned()] }
+    }
+
+    /// The pattern that every name matches.
+    fn any() -> Self {
+        Self { literals: vec![String::new(), String::new()] }
     }
 
     pub(crate) fn has_wildcard(&self) -> bool {
@@ -62,17 +77,6 @@ impl NamePattern {
             left = after;
         }
         left.ends_with(last.as_str())
-    }
-
-    /// The pattern that [`Self::glob`] wrote.
-    pub(crate) fn of_glob(glob: &str) -> Self {
-        Self { literals: glob.split('*').map(str::to_owned).collect() }
-    }
-
-    /// As it is kept in the source: `*` for the wildcards, everything else for itself. A star that a name
-    /// in quotes holds becomes a wildcard, which excludes more rather than less.
-    pub(crate) fn glob(&self) -> String {
-        self.literals.join("*")
     }
 
     /// The same as a pattern of SQL's LIKE.
@@ -94,8 +98,7 @@ impl TablePattern {
 
     /// All tables of all schemas.
     pub(crate) fn everything() -> Self {
-        let any = NamePattern { literals: vec![String::new(), String::new()] };
-        Self { schema: any.clone(), table: any }
+        Self { schema: NamePattern::any(), table: NamePattern::any() }
     }
 
     pub(crate) fn has_wildcard(&self) -> bool {
@@ -126,15 +129,35 @@ impl FromStr for TablePattern {
     }
 }
 
+impl FromStr for ColumnPattern {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let any = NamePattern::any;
+        let (schema, table, column) = match names(text, "columns")?.as_slice() {
+            [column] => (any(), any(), column.clone()),
+            [table, column] => (any(), table.clone(), column.clone()),
+            [schema, table, column] => (schema.clone(), table.clone(), column.clone()),
+            _ => return Err(wrong(text, "columns", "write [[schema.]table.]column")),
+        };
+        Ok(Self { table: TablePattern { schema, table }, column })
+    }
+}
+
+impl FromStr for AnyPattern {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Ok(Self { text: text.to_owned(), tables: text.parse().ok(), columns: text.parse()? })
+    }
+}
+
 impl FromStr for Exclusion {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match names(text, "tables or columns")?.as_slice() {
-            [schema, table, column] => Ok(Self::Columns(ColumnPattern {
-                table: TablePattern { schema: schema.clone(), table: table.clone() },
-                column: column.clone(),
-            })),
+            [_, _, _] => text.parse().map(Self::Columns),
             [_] | [_, _] => text.parse().map(Self::Tables),
             _ => Err(wrong(
                 text,
@@ -188,6 +211,12 @@ impl fmt::Display for ColumnPattern {
     }
 }
 
+impl fmt::Display for AnyPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 fn names(text: &str, of: &'static str) -> Result<Vec<NamePattern>, ConfigError> {
     split(text, '.')
         .into_iter()
@@ -225,6 +254,13 @@ fn name(part: &str) -> Result<NamePattern, &'static str> {
         return Err("a name is empty");
     }
     Ok(NamePattern { literals })
+}
+
+/// Cuts at the first separator outside double quotes.
+pub(super) fn first_part(text: &str, separator: char) -> (&str, Option<&str>) {
+    let first = split(text, separator).first().copied().unwrap_or_default();
+    let rest = text.get(first.len()..).and_then(|rest| rest.strip_prefix(separator));
+    (first, rest)
 }
 
 /// Splits at a separator outside double quotes.
@@ -295,6 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn of_columns_what_is_left_out_stands_for_any() {
+        let column = |text: &str| text.parse::<ColumnPattern>().unwrap();
+        let matches = |text: &str, schema: &str, table: &str, name: &str| {
+            let pattern = column(text);
+            pattern.table.matches(schema, table) && pattern.column.matches(name)
+        };
+        assert!(matches("updated_at", "any", "table", "updated_at"));
+        assert!(matches("users.*_at", "any", "users", "seen_at"));
+        assert!(!matches("users.*_at", "any", "todo", "seen_at"));
+        assert!(!matches("public.users.*_at", "sales", "users", "seen_at"));
+        assert_eq!(column("Updated_At").to_string(), "*.*.updated_at");
+        assert!("a.b.c.d".parse::<ColumnPattern>().is_err());
+    }
+
+    #[test]
+    fn what_is_forgotten_may_be_tables_or_columns() {
+        let any = |text: &str| text.parse::<AnyPattern>().unwrap();
+        assert_eq!(any("todo").tables, Some(table("todo")));
+        assert_eq!(any("a.b").columns.to_string(), "*.a.b");
+        assert_eq!(any("*.*.a").tables, None);
+    }
+
+    #[test]
     fn what_is_no_name_is_refused_with_a_reason() {
         for text in ["", "a.", ".a", "a..b", "\"a", "a b", "a.b.c", "a\0", "\"\""] {
             assert!(text.parse::<TablePattern>().is_err(), "{text:?}");
@@ -312,6 +371,16 @@ mod tests {
             let pattern = TablePattern::exactly(&schema, &name);
             prop_assert!(pattern.matches(&schema, &name));
             prop_assert_eq!(pattern.to_string().parse::<TablePattern>().unwrap(), pattern);
+        }
+
+        #[test]
+        fn columns_are_matched_by_their_own_pattern_and_text(
+            table in "[^\0]+", column in "[^\0]+",
+        ) {
+            let table = TablePattern::exactly("public", &table);
+            let pattern = ColumnPattern { table, column: NamePattern::exactly(&column) };
+            prop_assert!(pattern.column.matches(&column));
+            prop_assert_eq!(pattern.to_string().parse::<ColumnPattern>().unwrap(), pattern);
         }
 
         #[test]

@@ -9,8 +9,8 @@
 use std::path::PathBuf;
 
 use super::connection::Parts;
-use super::file::{self, ConfigFile};
-use super::{Config, ConfigError, ConnectionConfig};
+use super::file::{self, ConfigFile, Tracking};
+use super::{Config, ConfigError, ConnectionConfig, MaskKey};
 
 /// What the command line says, each setting filled in from its own environment variable.
 #[derive(Clone, Default, clap::Args)]
@@ -104,7 +104,24 @@ const TLS_VARIABLES: [(&str, &str); 4] = [
     ("PGSSLKEY", "sslkey"),
 ];
 
-impl Config {
+/// What was given. Commands need different parts of it.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// Without the key of masks.
+    pub(crate) config: Config,
+    /// What the file says of what to track.
+    pub(crate) tracking: Tracking,
+    mask_key: Option<KeyPlace>,
+}
+
+/// Where the key of masks is.
+#[derive(Debug)]
+enum KeyPlace {
+    Here(MaskKey),
+    File(PathBuf),
+}
+
+impl Given {
     /// Reads the configuration. `environment` tells a variable's value.
     pub(crate) fn resolve(
         settings: &Settings,
@@ -114,7 +131,37 @@ impl Config {
             Some(path) => ConfigFile::read(path)?,
             None => ConfigFile::default(),
         };
-        resolve(settings, &environment, &file)
+        Ok(Self {
+            config: resolve(settings, &environment, &file)?,
+            mask_key: key_place(&environment, &file)?,
+            tracking: file.tracking.unwrap_or_default(),
+        })
+    }
+
+    /// The configuration with the key of masks, for a command that stores rows. Others need not be
+    /// allowed to read its file.
+    pub(crate) fn config_with_key(&self) -> Result<Config, ConfigError> {
+        let mask_key = match &self.mask_key {
+            None => None,
+            Some(KeyPlace::Here(key)) => Some(key.clone()),
+            Some(KeyPlace::File(path)) => Some(MaskKey::read(path)?),
+        };
+        Ok(Config { mask_key, ..self.config.clone() })
+    }
+}
+
+fn key_place(
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: &ConfigFile,
+) -> Result<Option<KeyPlace>, ConfigError> {
+    if let Some(key) = environment("BEMI_MASK_KEY").filter(|key| !key.is_empty()) {
+        return MaskKey::new(key).map(KeyPlace::Here).map(Some);
+    }
+    match (&file.mask_key, &file.mask_key_file) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoMaskKeys),
+        (Some(key), None) => MaskKey::new(key.as_str()).map(KeyPlace::Here).map(Some),
+        (None, Some(path)) => Ok(Some(KeyPlace::File(path.clone()))),
+        (None, None) => Ok(None),
     }
 }
 
@@ -321,6 +368,30 @@ mod tests {
         assert!(matches!(error, ConfigError::NoSource));
         let error = resolve_with(&Settings::default(), &[("DB_HOST", "a")], "").unwrap_err();
         assert!(matches!(error, ConfigError::Missing { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_key_of_masks_comes_from_the_environment_then_the_file_and_is_read_when_needed() {
+        let place = |variables: &[(&str, &str)], file: &str| {
+            let file = ConfigFile::parse(file, Path::new("bemi.toml"))?;
+            let environment = |name: &str| {
+                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            key_place(&environment, &file)
+        };
+        let (long, other) = ("0123456789abcdef", "fedcba9876543210");
+        let in_file = format!("mask_key = \"{other}\"");
+        let in_other_file = "mask_key_file = \"/nowhere\"";
+        let is = |place: Option<KeyPlace>, key: &str| {
+            matches!(place, Some(KeyPlace::Here(found)) if found.as_bytes() == key.as_bytes())
+        };
+        assert!(is(place(&[("BEMI_MASK_KEY", long)], &in_file).unwrap(), long));
+        assert!(is(place(&[("BEMI_MASK_KEY", "")], &in_file).unwrap(), other));
+        assert!(matches!(place(&[], in_other_file), Ok(Some(KeyPlace::File(_)))));
+        assert!(matches!(place(&[], ""), Ok(None)));
+        let both = format!("{in_file}\n{in_other_file}");
+        assert!(matches!(place(&[], &both), Err(ConfigError::TwoMaskKeys)));
+        assert!(place(&[("BEMI_MASK_KEY", "short")], "").is_err());
     }
 
     #[test]

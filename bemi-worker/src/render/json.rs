@@ -47,7 +47,8 @@ fn must_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-fn hex_digit(half: u8) -> u8 {
+/// The digit of half a byte.
+pub(super) fn hex_digit(half: u8) -> u8 {
     if half < 10 { b'0' + half } else { b'a' + half - 10 }
 }
 

@@ -13,9 +13,11 @@ mod change;
 mod composite;
 mod copy;
 mod hstore;
+mod ignored;
 mod json;
 mod jsonb;
 mod kind;
+mod mask;
 mod row;
 mod table;
 mod value;
@@ -27,7 +29,10 @@ pub(crate) use self::copy::{
 pub(crate) use self::json::write_string;
 pub(crate) use self::jsonb::check as check_jsonb;
 pub(crate) use self::kind::Kind;
+pub(crate) use self::mask::{ColumnMask, ColumnRule, Hasher};
 pub(crate) use self::table::{CatalogFacts, OldRow, Table};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::value::write_value;
 
 /// How a value came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use crate::decode::{OldTuple, Tuple, TupleValue};
 
+use super::Fidelity;
 use super::json::write_string;
-use super::table::{OldRow, Table};
+use super::mask::ColumnMask;
+use super::table::{OldRow, Table, TableColumn};
 use super::value::write_value;
-use super::{Fidelity, Kind};
 
 /// What of a row came out otherwise than `to_jsonb(row)` would have it, by column.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ pub(super) fn write_after(
 ) {
     let mut object = Object::open(out);
     for (index, (column, value)) in table.columns.iter().zip(new.values()).enumerate() {
-        if column.hidden {
+        if column.is_dropped() {
             continue;
         }
         let value = match value {
@@ -49,7 +50,7 @@ pub(super) fn write_after(
         };
         if value == TupleValue::Unchanged {
             notes.unavailable.push(index);
-        } else if object.member(&column.json_key, &column.kind, value) == Fidelity::Encoded {
+        } else if object.member(column, value) == Fidelity::Encoded {
             notes.note_encoded(index);
         }
     }
@@ -79,7 +80,7 @@ pub(super) fn write_before(
     let mut complete = old_row == OldRow::Whole;
     let mut object = Object::open(out);
     for (index, (column, value)) in table.columns.iter().zip(tuple.values()).enumerate() {
-        if column.hidden {
+        if column.is_dropped() {
             continue;
         }
         let told = match old_row {
@@ -89,7 +90,7 @@ pub(super) fn write_before(
         };
         if value == TupleValue::Unchanged {
             complete = false;
-        } else if told && object.member(&column.json_key, &column.kind, value) == Fidelity::Encoded
+        } else if told && object.member(column, value) == Fidelity::Encoded
         {
             notes.note_encoded(index);
         }
@@ -107,32 +108,31 @@ pub(super) fn write_key(
     old: Option<OldTuple<'_>>,
 ) -> bool {
     let start = out.len();
-    let text = |index: usize| match row.value(index) {
-        TupleValue::Unchanged => old_value(table, old, index),
-        value => value,
+    let text = |index: usize| {
+        let value = match row.value(index) {
+            TupleValue::Unchanged => old_value(table, old, index),
+            value => value,
+        };
+        match value {
+            TupleValue::Text(text) => Some(text),
+            TupleValue::Null | TupleValue::Unchanged => None,
+        }
     };
     let told = match table.key.as_slice() {
         [] => false,
-        [index] => match text(*index) {
-            TupleValue::Text(text) => {
-                write_plain(out, text);
-                true
-            }
-            _ => false,
-        },
+        [index] => text(*index)
+            .is_some_and(|text| write_key_part(out, table.mask(*index), text, write_plain)),
         several => {
             out.push(b'[');
             let told = several.iter().enumerate().all(|(position, index)| {
                 if position > 0 {
                     out.push(b',');
                 }
-                match text(*index) {
-                    TupleValue::Text(text) => {
+                text(*index).is_some_and(|text| {
+                    write_key_part(out, table.mask(*index), text, |out, text| {
                         write_string(out, text);
-                        true
-                    }
-                    _ => false,
-                }
+                    })
+                })
             });
             out.push(b']');
             told
@@ -142,6 +142,22 @@ pub(super) fn write_key(
         out.truncate(start);
     }
     told
+}
+
+/// Writes the text of one of a key's columns, or its hash; `false` where the column is masked so that
+/// all rows would have the same.
+fn write_key_part(
+    out: &mut Vec<u8>,
+    mask: Option<&ColumnMask>,
+    text: &[u8],
+    write: impl FnOnce(&mut Vec<u8>, &[u8]),
+) -> bool {
+    match mask {
+        None => write(out, text),
+        Some(ColumnMask::Hash(hasher)) => write(out, &hasher.hash(text)),
+        Some(ColumnMask::Drop | ColumnMask::Text { .. }) => return false,
+    }
+    true
 }
 
 /// A text column refuses what is not UTF-8, which only a database of encoding `SQL_ASCII` sends.
@@ -176,15 +192,19 @@ impl<'a> Object<'a> {
         Self { out, is_empty: true }
     }
 
-    fn member(&mut self, json_key: &[u8], kind: &Kind, value: TupleValue<'_>) -> Fidelity {
+    fn member(&mut self, column: &TableColumn, value: TupleValue<'_>) -> Fidelity {
         if !self.is_empty {
             self.out.push(b',');
         }
         self.is_empty = false;
-        self.out.extend_from_slice(json_key);
-        match value {
-            TupleValue::Text(text) => write_value(self.out, kind, text),
-            TupleValue::Null | TupleValue::Unchanged => {
+        self.out.extend_from_slice(&column.json_key);
+        match (value, &column.rule.mask) {
+            (TupleValue::Text(text), None) => write_value(self.out, &column.kind, text),
+            (TupleValue::Text(text), Some(mask)) => {
+                mask.write_json(self.out, text);
+                Fidelity::Exact
+            }
+            (TupleValue::Null | TupleValue::Unchanged, _) => {
                 self.out.extend_from_slice(b"null");
                 Fidelity::Exact
             }

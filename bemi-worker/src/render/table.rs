@@ -5,6 +5,7 @@ use crate::decode::{Relation, ReplicaIdentity};
 
 use super::Kind;
 use super::json::write_string;
+use super::mask::{ColumnMask, ColumnRule};
 
 /// A table whose rows can be rendered.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Table {
     /// The primary key's columns, in the order of its index; empty where there is none.
     pub(super) key: Vec<usize>,
     pub(super) old_row: OldRow,
+    /// Whether there are columns whose changes are ignored.
+    pub(super) ignores_columns: bool,
 }
 
 #[derive(Debug)]
@@ -24,8 +27,7 @@ pub(super) struct TableColumn {
     pub(super) json_key: Vec<u8>,
     pub(super) kind: Kind,
     pub(super) in_identity: bool,
-    /// Excluded by configuration: never rendered.
-    pub(super) hidden: bool,
+    pub(super) rule: ColumnRule,
 }
 
 /// What an old row in the stream is worth.
@@ -88,7 +90,7 @@ impl Table {
                 write_string(&mut json_key, column.name.as_bytes());
                 json_key.push(b':');
                 TableColumn {
-                    hidden: false,
+                    rule: ColumnRule::default(),
                     name: column.name,
                     json_key,
                     kind,
@@ -96,19 +98,47 @@ impl Table {
                 }
             })
             .collect();
-        Self { schema: relation.schema, name: relation.name, columns, key, old_row: facts.old_row }
-    }
-
-    /// Hides the columns that must not be stored, and shows the others.
-    pub(crate) fn hide_columns(&mut self, is_hidden: impl Fn(&str) -> bool) {
-        for column in &mut self.columns {
-            column.hidden = is_hidden(&column.name);
+        Self {
+            schema: relation.schema,
+            name: relation.name,
+            columns,
+            key,
+            old_row: facts.old_row,
+            ignores_columns: false,
         }
     }
 
-    /// Whether there are columns that must not be stored.
-    pub(crate) fn hides_columns(&self) -> bool {
-        self.columns.iter().any(|column| column.hidden)
+    /// Where a change belongs that has no row: a table by its name alone.
+    pub(crate) fn without_columns(schema: String, name: String) -> Self {
+        let (columns, key) = (Vec::new(), Vec::new());
+        Self { schema, name, columns, key, old_row: OldRow::Identity, ignores_columns: false }
+    }
+
+    /// Says of each column what rules there are for it, in place of those before. A change of the key
+    /// is never ignored.
+    pub(crate) fn set_rules(&mut self, rule_of: impl Fn(&str) -> ColumnRule) {
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            column.rule = rule_of(&column.name);
+            column.rule.is_ignored &= !self.key.contains(&index);
+        }
+        self.ignores_columns = self.columns.iter().any(|column| column.rule.is_ignored);
+    }
+
+    /// Whether there are columns whose values must not be stored as they are.
+    pub(crate) fn masks_columns(&self) -> bool {
+        self.columns.iter().any(|column| column.rule.mask.is_some())
+    }
+
+    /// Whether rows have a key that is masked so that it says nothing.
+    pub(crate) fn hides_key(&self) -> bool {
+        self.key.iter().any(|index| {
+            matches!(self.mask(*index), Some(ColumnMask::Drop | ColumnMask::Text { .. }))
+        })
+    }
+
+    /// What stands for the values of a column.
+    pub(super) fn mask(&self, index: usize) -> Option<&ColumnMask> {
+        self.columns.get(index).and_then(|column| column.rule.mask.as_ref())
     }
 
     /// Whether rows have a key.
@@ -123,5 +153,12 @@ impl Table {
 
     pub(super) fn column_names(&self, indexes: &[usize]) -> impl ExactSizeIterator<Item = &str> {
         indexes.iter().map(|index| self.columns.get(*index).map_or("", |column| &column.name))
+    }
+}
+
+impl TableColumn {
+    /// Whether it is left out.
+    pub(super) fn is_dropped(&self) -> bool {
+        matches!(self.rule.mask, Some(ColumnMask::Drop))
     }
 }

@@ -1,7 +1,8 @@
 //! What setup and teardown can be asked for.
 
 use crate::config::ConfigError;
-use crate::config::pattern::{Exclusion, TablePattern, list};
+use crate::config::mask::Masking;
+use crate::config::pattern::{AnyPattern, ColumnPattern, Exclusion, TablePattern, list};
 
 /// What setup is asked for. What is not said stays as the last setup left it.
 ///
@@ -11,6 +12,8 @@ use crate::config::pattern::{Exclusion, TablePattern, list};
 /// let options = SetupOptions::new()
 ///     .all_tables()
 ///     .exclude("sessions,*.*.password_hash")?
+///     .ignore("updated_at")?
+///     .mask("users.email=hash")?
 ///     .replica_identity(IdentityPolicy::Full);
 /// # Ok::<(), bemi_worker::config::ConfigError>(())
 /// ```
@@ -18,9 +21,13 @@ use crate::config::pattern::{Exclusion, TablePattern, list};
 pub struct SetupOptions {
     pub(super) tables: Vec<TablePattern>,
     pub(super) exclusions: Vec<Exclusion>,
+    pub(super) ignored: Vec<ColumnPattern>,
+    pub(super) maskings: Vec<Masking>,
+    pub(super) forgotten: Vec<AnyPattern>,
     pub(super) identity: Option<IdentityPolicy>,
     pub(super) recreates_slot: bool,
     pub(super) takes_requests: Option<bool>,
+    pub(super) records_ddl: Option<bool>,
 }
 
 /// What to do about tables whose old rows are not whole in the WAL.
@@ -69,12 +76,45 @@ impl SetupOptions {
     }
 
     /// Leaves these tables or columns out: a list of `[schema.]table` or `schema.table.column` with
-    /// commas, `*` for any characters.
+    /// commas, `*` for any characters. For columns it is the mask `drop`.
     ///
     /// # Errors
     /// [`ConfigError::Pattern`] when one of them is not a pattern.
     pub fn exclude(mut self, patterns: &str) -> Result<Self, ConfigError> {
         self.exclusions.extend(list::<Exclusion>(patterns)?);
+        Ok(self)
+    }
+
+    /// Does not store an UPDATE that changes nothing but these columns: a list of
+    /// `[[schema.]table.]column` with commas, `*` for any characters. What is left out stands for any:
+    /// `updated_at` is that of every table.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pattern`] when one of them is not a pattern.
+    pub fn ignore(mut self, patterns: &str) -> Result<Self, ConfigError> {
+        self.ignored.extend(list::<ColumnPattern>(patterns)?);
+        Ok(self)
+    }
+
+    /// Masks values of columns before anything is stored: patterns as for [`Self::ignore`], `=`, and
+    /// one of `drop`, which leaves the columns out, `hash`, a keyed hash, and `text:…`, a fixed text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pattern`] when one of them is not a pattern, [`ConfigError::Mask`] when it is no
+    /// mask.
+    pub fn mask(mut self, masking: &str) -> Result<Self, ConfigError> {
+        self.maskings.push(masking.parse()?);
+        Ok(self)
+    }
+
+    /// Takes back the rules that were given with these very patterns, before any that is asked for
+    /// now: those of tables that are tracked or left out, and of columns that are ignored or masked. A
+    /// table that no other rule tracks is not published any more.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pattern`] when one of them is not a pattern.
+    pub fn forget(mut self, patterns: &str) -> Result<Self, ConfigError> {
+        self.forgotten.extend(list::<AnyPattern>(patterns)?);
         Ok(self)
     }
 
@@ -90,6 +130,14 @@ impl SetupOptions {
     #[must_use]
     pub fn postgrest(mut self, takes: bool) -> Self {
         self.takes_requests = Some(takes);
+        self
+    }
+
+    /// Whether commands that change the shape of tracked tables are stored as changes of operation
+    /// `DDL`; not unless said. It takes event triggers, which a superuser may create.
+    #[must_use]
+    pub fn ddl(mut self, records: bool) -> Self {
+        self.records_ddl = Some(records);
         self
     }
 

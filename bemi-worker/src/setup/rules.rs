@@ -1,7 +1,8 @@
-//! Which tables and columns are tracked: what was asked for now, on top of what was before.
+//! Which tables and columns are tracked, and how: what was asked for now, on top of what was before.
 //!
 //! Rules add up, so that tracking one more table never ends that of another. The same pattern given
-//! again on the other side changes sides; otherwise an exclusion beats what includes.
+//! again takes the place of what it said before; among different patterns, one that excludes beats
+//! what includes, and of several masks that which shows least counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +10,24 @@ use bemi_core::changes_table;
 
 use super::inspect::{Found, Installation, Table};
 use super::options::{IdentityPolicy, SetupOptions};
+use crate::config::mask::Mask;
 use crate::config::pattern::{ColumnPattern, Exclusion, TablePattern};
 use crate::config::{Config, ConfigError};
+use crate::source::ColumnRules;
 
 /// The rules in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) tracked: BTreeSet<TablePattern>,
     pub(crate) excluded: BTreeSet<TablePattern>,
-    /// Globs of schema, table and column, as `bemi.excluded_columns` has them.
-    pub(crate) excluded_columns: BTreeSet<(String, String, String)>,
-    /// Those of the columns that are new, to be checked.
-    pub(crate) new_columns: Vec<ColumnPattern>,
+    /// Patterns of tables that are not to be tracked by these any more.
+    pub(crate) forgotten: BTreeSet<TablePattern>,
+    pub(crate) columns: ColumnRules,
     pub(crate) is_full: bool,
     /// Whether triggers take the context of a request from PostgREST.
     pub(crate) takes_requests: bool,
+    /// Whether event triggers record DDL.
+    pub(crate) records_ddl: bool,
 }
 
 impl Rules {
@@ -35,30 +39,32 @@ impl Rules {
     ) -> Result<Self, ConfigError> {
         let none = Installation::default();
         let mut rules = Self::of(found.source.installation.as_ref().unwrap_or(&none))?;
+        for pattern in &options.forgotten {
+            if let Some(tables) = &pattern.tables {
+                rules.tracked.remove(tables);
+                rules.excluded.remove(tables);
+                rules.forgotten.insert(tables.clone());
+            }
+            rules.columns.ignored.remove(&pattern.columns);
+            rules.columns.masked.remove(&pattern.columns);
+        }
         for pattern in &options.tables {
             rules.excluded.remove(pattern);
             rules.tracked.insert(pattern.clone());
         }
         for exclusion in &options.exclusions {
-            match exclusion {
-                Exclusion::Tables(pattern) => {
-                    rules.tracked.remove(pattern);
-                    rules.excluded.insert(pattern.clone());
-                }
-                Exclusion::Columns(pattern) => {
-                    rules.excluded_columns.insert((
-                        pattern.table.schema.glob(),
-                        pattern.table.table.glob(),
-                        pattern.column.glob(),
-                    ));
-                    rules.new_columns.push(pattern.clone());
-                }
+            if let Exclusion::Tables(pattern) = exclusion {
+                rules.tracked.remove(pattern);
+                rules.excluded.insert(pattern.clone());
             }
         }
+        rules.columns.ignored.extend(options.ignored.iter().cloned());
+        rules.columns.masked.extend(masks(options)?);
         if let Some(policy) = options.identity {
             rules.is_full = policy == IdentityPolicy::Full;
         }
         rules.takes_requests = options.takes_requests.unwrap_or(rules.takes_requests);
+        rules.records_ddl = options.records_ddl.unwrap_or(rules.records_ddl);
         // What the worker writes must not come back to it.
         if found.is_one_database() {
             let changes = TablePattern::exactly(&config.changes_schema, changes_table::TABLE);
@@ -76,20 +82,31 @@ impl Rules {
         Ok(Self {
             tracked: patterns(&installation.tracked)?,
             excluded: patterns(&installation.excluded)?,
-            excluded_columns: installation.excluded_columns.clone(),
-            new_columns: Vec::new(),
+            forgotten: BTreeSet::new(),
+            columns: ColumnRules::of(&installation.column_rules)?,
             is_full: installation.is_full,
             takes_requests: installation.takes_requests(),
+            records_ddl: installation.records_ddl(),
         })
     }
 
     pub(crate) fn tracks(&self, table: &Table) -> bool {
-        let matches = |pattern: &TablePattern| pattern.matches(&table.schema, &table.name);
-        self.tracked.iter().any(matches) && !self.excludes(table)
+        table.is_any_of(&self.tracked) && !self.excludes(table)
     }
 
     pub(crate) fn excludes(&self, table: &Table) -> bool {
-        self.excluded.iter().any(|pattern| pattern.matches(&table.schema, &table.name))
+        table.is_any_of(&self.excluded)
+    }
+
+    /// Whether the table is not to be published any more. One that no rule knows of may be: somebody
+    /// else has published it, or it had another name when it was tracked.
+    pub(crate) fn unpublishes(&self, table: &Table) -> bool {
+        self.excludes(table) || (table.is_any_of(&self.forgotten) && !self.tracks(table))
+    }
+
+    /// Whether old rows of the table will be whole in the WAL.
+    pub(crate) fn makes_whole(&self, table: &Table) -> bool {
+        table.is_full() || (self.is_full && !table.has_virtual_columns)
     }
 
     /// The tables to publish, by their names in SQL.
@@ -101,4 +118,29 @@ impl Rules {
             .map(|table| (table.quoted(), table))
             .collect()
     }
+}
+
+/// The masks that are asked for now.
+fn masks(options: &SetupOptions) -> Result<BTreeMap<ColumnPattern, Mask>, ConfigError> {
+    let excluded = options.exclusions.iter().filter_map(|exclusion| match exclusion {
+        Exclusion::Columns(pattern) => Some((pattern, &Mask::Drop)),
+        Exclusion::Tables(_) => None,
+    });
+    let masked = options
+        .maskings
+        .iter()
+        .flat_map(|masking| masking.columns.iter().map(|pattern| (pattern, &masking.mask)));
+    let mut masks = BTreeMap::new();
+    for (pattern, mask) in excluded.chain(masked) {
+        if let Some(other) = masks.insert(pattern.clone(), mask.clone())
+            && other != *mask
+        {
+            return Err(ConfigError::TwoMasks {
+                pattern: pattern.to_string(),
+                one: other.to_string(),
+                other: mask.to_string(),
+            });
+        }
+    }
+    Ok(masks)
 }

@@ -28,18 +28,19 @@ pub(crate) const CREATE_TABLES: [&str; 4] = [
     table_like text NOT NULL,
     PRIMARY KEY (pattern, excluded)
 )",
-    // Patterns in which * stands for any characters.
-    "CREATE TABLE IF NOT EXISTS bemi.excluded_columns (
-    schema_name text NOT NULL,
-    table_name text NOT NULL,
-    column_name text NOT NULL,
-    PRIMARY KEY (schema_name, table_name, column_name)
+    // The patterns and masks as they were given. A column may be both ignored and masked.
+    "CREATE TABLE IF NOT EXISTS bemi.column_rules (
+    pattern text NOT NULL,
+    rule text NOT NULL CHECK (rule IN ('ignore', 'mask')),
+    mask text,
+    PRIMARY KEY (pattern, rule),
+    CHECK ((rule = 'mask') = (mask IS NOT NULL))
 )",
 ];
 
 /// The tables of [`CREATE_TABLES`], and nothing else, in the order in which to drop them.
 pub(crate) const TABLES: [&str; 4] =
-    ["bemi.excluded_columns", "bemi.tracked_tables", "bemi.settings", "bemi.installation"];
+    ["bemi.column_rules", "bemi.tracked_tables", "bemi.settings", "bemi.installation"];
 
 /// What the comment on a schema says that setup made. Only such a schema is dropped again.
 const SCHEMA_COMMENT: &str = "Made by bemi-worker setup.";

@@ -5,8 +5,7 @@
 
 /// The statements that create the schema and its tables where they are missing, one each.
 pub(crate) const CREATE_STATEMENTS: &[&str] =
-    &["CREATE SCHEMA IF NOT EXISTS bemi", CREATE_CHECKPOINT, CREATE_GAPS, CREATE_QUARANTINE];
-
+XX
 /// How far the changes of one slot are stored. `position` is the end of the last stored transaction,
 /// or of idle WAL behind it: replication starts there, and the slot is never acknowledged beyond it.
 /// `epoch` fences: a worker that finds another epoch than its own has been replaced.
@@ -23,6 +22,7 @@ CREATE TABLE IF NOT EXISTS bemi.checkpoint (
     epoch bigint NOT NULL DEFAULT 0,
     changes_stored bigint NOT NULL DEFAULT 0,
     transactions_stored bigint NOT NULL DEFAULT 0,
+    changes_ignored bigint NOT NULL DEFAULT 0,
     started_at timestamptz,
     updated_at timestamptz NOT NULL DEFAULT now()
 )";

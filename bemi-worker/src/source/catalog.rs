@@ -1,5 +1,5 @@
-//! What only the catalog knows: keys, the replica identity of partitions, types, and the rules of
-//! what is not stored.
+//! What only the catalog knows: keys, the replica identity of partitions, types, and the rules for
+//! columns.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use bemi_core::{Lsn, TransactionId};
 use tokio_postgres::{Client, Row};
 use tracing::warn;
 
-use super::hidden::HiddenColumns;
+use super::rules::AppliedRules;
+use crate::config::MaskKey;
 use crate::decode::{Relation, ReplicaIdentity};
 use crate::error::WorkerError;
 use crate::render::{CatalogFacts, Kind, OldRow, Table};
@@ -24,18 +25,23 @@ const TYPE_DEPTH_MAX: usize = 32;
 /// The source's catalog, by a connection of its own.
 pub(crate) struct Catalog {
     client: Client,
-    hidden: HiddenColumns,
+    rules: AppliedRules,
+    mask_key: Option<MaskKey>,
 }
 
 impl Catalog {
-    /// Reads the rules of what is not stored.
+    /// Reads the rules for columns; `mask_key` is what hashes are made with, if any.
     ///
     /// # Errors
     ///
-    /// [`WorkerError`] when the source fails, or setup did not run.
-    pub(crate) async fn open(client: Client) -> Result<Self, WorkerError> {
-        let hidden = HiddenColumns::read(&client).await?;
-        Ok(Self { client, hidden })
+    /// [`WorkerError`] when the source fails, setup did not run, or there is no key and a rule asks
+    /// for it.
+    pub(crate) async fn open(
+        client: Client,
+        mask_key: Option<MaskKey>,
+    ) -> Result<Self, WorkerError> {
+        let rules = AppliedRules::read(&client, mask_key.as_ref()).await?;
+        Ok(Self { client, rules, mask_key })
     }
 
     /// The connection.
@@ -92,21 +98,28 @@ impl Catalog {
                 "the table had other columns at the time; its changes have no primary_key"
             );
         }
-        self.hidden.apply(&mut table);
+        self.rules.apply(&mut table);
+        if table.hides_key() {
+            warn!(
+                schema = table.schema,
+                table = table.name,
+                "a column of the key is masked; changes of the table have no primary_key"
+            );
+        }
         Ok(table)
     }
 
-    /// Reads the rules of what is not stored again, and applies them to tables that are known.
+    /// Reads the rules for columns again, and applies them to tables that are known.
     ///
     /// # Errors
     ///
-    /// [`WorkerError`] when the source fails.
+    /// [`WorkerError`] when the source fails, or there is no key and a rule asks for it.
     pub(crate) async fn read_rules<'t>(
         &mut self,
         tables: impl Iterator<Item = &'t mut Table>,
     ) -> Result<(), WorkerError> {
-        self.hidden = HiddenColumns::read(&self.client).await?;
-        tables.for_each(|table| self.hidden.apply(table));
+        self.rules = AppliedRules::read(&self.client, self.mask_key.as_ref()).await?;
+        tables.for_each(|table| self.rules.apply(table));
         Ok(())
     }
 

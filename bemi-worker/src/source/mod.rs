@@ -6,12 +6,14 @@
 //! for one, is created.
 
 mod catalog;
-mod hidden;
 mod resume;
+mod rules;
+pub(crate) mod settings;
 mod slot;
 mod stream;
 
 pub(crate) use self::catalog::Catalog;
 pub(crate) use self::resume::{Gap, check_gap};
+pub(crate) use self::rules::{ColumnRules, StoredRule};
 pub(crate) use self::slot::{SlotState, create_slot, drop_slot};
-pub(crate) use self::stream::{Stream, System};
+pub(crate) use self::stream::{ExportedSnapshot, Stream, System};

@@ -15,6 +15,7 @@ mod least_privilege;
 mod postgrest;
 mod refusals;
 mod round_trip;
+mod rules;
 mod set_context;
 mod slots;
 mod tls;

@@ -82,7 +82,7 @@ async fn it_works_as_roles_that_may_do_little() {
     tracked
         .sql(
             "GRANT USAGE ON SCHEMA bemi TO bemi_run; \
-             GRANT SELECT ON bemi.installation, bemi.settings, bemi.tracked_tables, bemi.excluded_columns TO bemi_run; \
+             GRANT SELECT ON bemi.installation, bemi.settings, bemi.tracked_tables, bemi.column_rules TO bemi_run; \
              GRANT USAGE ON SCHEMA bemi, audit TO bemi_run; \
              GRANT SELECT, UPDATE ON bemi.checkpoint TO bemi_run; \
              GRANT SELECT, INSERT, UPDATE ON bemi.gaps TO bemi_run; \

@@ -1,6 +1,6 @@
 //! The tables of the source, and what of them can be published.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::{Client, Error};
@@ -17,6 +17,8 @@ pub(crate) struct Table {
     pub(crate) is_foreign: bool,
     /// An extension's own table, which its updates may drop.
     pub(crate) is_of_extension: bool,
+    /// The names of its columns.
+    pub(crate) columns: Vec<String>,
     /// The columns of the primary key, else those of the replica identity index.
     pub(crate) key_columns: Vec<String>,
     pub(crate) has_virtual_columns: bool,
@@ -64,6 +66,11 @@ impl Table {
     /// The name as it goes into SQL.
     pub(crate) fn quoted(&self) -> String {
         quoted(&self.schema, &self.name)
+    }
+
+    /// Whether one of the patterns is of it.
+    pub(crate) fn is_any_of(&self, patterns: &BTreeSet<TablePattern>) -> bool {
+        patterns.iter().any(|pattern| pattern.matches(&self.schema, &self.name))
     }
 
     /// Whether UPDATE and DELETE can be published: published without, the application's own
@@ -132,7 +139,10 @@ SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text
        EXISTS (SELECT FROM pg_catalog.pg_depend d
                WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
                  AND d.deptype = 'e'),
-       rn.nspname::text, rc.relname::text
+       rn.nspname::text, rc.relname::text,
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             ORDER BY a.attnum)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class rc
@@ -174,6 +184,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             persistence,
             is_foreign,
             is_of_extension: row.try_get(10)?,
+            columns: row.try_get(13)?,
             key_columns: row.try_get(7)?,
             has_virtual_columns: row.try_get(8)?,
             is_owned: row.try_get(9)?,

@@ -69,7 +69,7 @@ fn create(
     plan.source(what, vec![create, record(RecordKind::Publication, publication, None)]);
 }
 
-/// Adds what is missing, and removes what is excluded now or belongs to the other publication. Tables
+/// Adds what is missing, and removes what is left out now or belongs to the other publication. Tables
 /// that somebody else has added stay.
 fn alter(
     publication: &str,
@@ -81,10 +81,10 @@ fn alter(
     plan: &mut Plan,
 ) {
     let misplaced = |quoted: &&String| {
-        let is_excluded = || {
-            source.tables.iter().any(|table| table.quoted() == **quoted && rules.excludes(table))
+        let is_left_out = || {
+            source.tables.iter().any(|table| table.quoted() == **quoted && rules.unpublishes(table))
         };
-        !wanted.contains_key(quoted) && (selected.contains_key(*quoted) || is_excluded())
+        !wanted.contains_key(quoted) && (selected.contains_key(*quoted) || is_left_out())
     };
     let quoted_name = escape_identifier(publication);
     let removed: Vec<&String> = existing.iter().filter(misplaced).collect();

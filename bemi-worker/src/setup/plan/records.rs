@@ -11,9 +11,6 @@ use crate::setup::inspect::{Installation, Source};
 use crate::setup::rules::Rules;
 use crate::setup::source_schema;
 
-/// Tells a running worker to read the rules again, at the place in the stream where they changed.
-const RULES_CHANGED: &str = "SELECT pg_catalog.pg_logical_emit_message(true, '_bemi_config', '')";
-
 pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut Plan) {
     if !is_set_up(source) {
         let mut sql = Vec::new();
@@ -27,7 +24,6 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
     let before = source.installation.as_ref().unwrap_or(&none);
     plan_settings(config, before, rules, plan);
     plan_tables(before, rules, plan);
-    plan_columns(before, rules, plan);
 }
 
 fn plan_settings(config: &Config, before: &Installation, rules: &Rules, plan: &mut Plan) {
@@ -70,28 +66,4 @@ fn plan_tables(before: &Installation, rules: &Rules, plan: &mut Plan) {
             plan.source(format!("take {pattern} off the {list}"), vec![delete]);
         }
     }
-}
-
-fn plan_columns(before: &Installation, rules: &Rules, plan: &mut Plan) {
-    let new: Vec<_> = rules.excluded_columns.difference(&before.excluded_columns).collect();
-    if new.is_empty() {
-        return;
-    }
-    let list: Vec<String> =
-        new.iter().map(|(schema, table, column)| format!("{schema}.{table}.{column}")).collect();
-    let mut sql: Vec<String> = new
-        .iter()
-        .map(|(schema, table, column)| {
-            format!(
-                "INSERT INTO bemi.excluded_columns (schema_name, table_name, column_name) \
-                 VALUES ({}, {}, {})",
-                escape_literal(schema),
-                escape_literal(table),
-                escape_literal(column),
-            )
-        })
-        .collect();
-    // Before the slot there is nobody to tell, and no harm in it.
-    sql.push(RULES_CHANGED.to_owned());
-    plan.source(format!("leave out the columns {}", list.join(", ")), sql);
 }

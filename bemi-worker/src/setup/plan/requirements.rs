@@ -2,23 +2,27 @@
 
 use bemi_core::changes_table::TABLE;
 
-use super::{Plan, belongs, context, is_set_up, names};
+use super::{Plan, belongs, columns, context, ddl, is_set_up, names};
 use crate::config::Config;
 use crate::config::pattern::{Exclusion, TablePattern};
 use crate::setup::inspect::{Found, RecordKind, Table};
 use crate::setup::options::SetupOptions;
 use crate::setup::rules::Rules;
 
+/// `before` are the rules of the last setup.
 pub(super) fn check(
     options: &SetupOptions,
     config: &Config,
     found: &Found,
+    before: &Rules,
     rules: &Rules,
     plan: &mut Plan,
 ) {
     check_server(config, found, plan);
     check_privileges(config, found, rules, plan);
     check_rules(options, config, found, rules, plan);
+    check_forgotten(options, before, rules, plan);
+    check_masks(found, before, rules, plan);
     check_strangers(config, found, rules, plan);
 }
 
@@ -187,20 +191,46 @@ fn check_rules(
         };
         plan.problems.requirement(problem);
     }
-    for pattern in &rules.new_columns {
-        let in_keys: Vec<String> = rules
-            .selected(&source.tables)
+}
+
+/// What is forgotten must be there to be forgotten, and not be asked for at the same time.
+fn check_forgotten(options: &SetupOptions, before: &Rules, rules: &Rules, plan: &mut Plan) {
+    for pattern in &options.forgotten {
+        let has = |rules: &Rules| {
+            let tables = pattern.tables.as_ref();
+            tables.is_some_and(|tables| rules.tracked.contains(tables) || rules.excluded.contains(tables))
+                || rules.columns.ignored.contains(&pattern.columns)
+                || rules.columns.masked.contains_key(&pattern.columns)
+        };
+        if has(rules) {
+            plan.problems.requirement(format!(
+                "--forget {pattern} takes back what this setup asks for, by a flag or in [tracking] \
+                 of the config file; leave out one of them"
+            ));
+        } else if !has(before) {
+            plan.note(format!(
+                "no rule was given with the pattern {pattern}, so there is none to forget; \
+                 `bemi-worker status` shows those that there are"
+            ));
+        }
+    }
+}
+
+/// A masked key must still tell rows apart.
+fn check_masks(found: &Found, before: &Rules, rules: &Rules, plan: &mut Plan) {
+    let selected = rules.selected(&found.source.tables);
+    for (pattern, mask) in columns::new_masks(&before.columns, &rules.columns) {
+        let in_keys: Vec<String> = selected
             .values()
-            .filter(|table| pattern.table.matches(&table.schema, &table.name))
             .filter_map(|table| {
-                let key = table.key_columns.iter().find(|key| pattern.column.matches(key))?;
+                let key = columns::hidden_key(table, pattern, mask)?;
                 Some(format!("{key} of {}", table.name()))
             })
             .collect();
         if !in_keys.is_empty() {
             plan.problems.requirement(format!(
-                "--exclude {pattern} would leave out {}, which identifies the row; exclude the \
-                 table, or other columns",
+                "the rule {pattern}={mask} would hide {}, which identifies the row; mask it by hash, \
+                 mask other columns, or exclude the table",
                 in_keys.join(", ")
             ));
         }
@@ -237,14 +267,14 @@ fn check_strangers(config: &Config, found: &Found, rules: &Rules, plan: &mut Pla
              triggers that go with it, if nobody needs it: DROP FUNCTION {signature}"
         ));
     }
-    if is_set_up(&found.source) || !found.source.has_event_trigger {
-        return;
+    let is_strange = !is_set_up(&found.source) && found.source.has_event_trigger;
+    let tracking = is_strange.then_some(crate::setup::source_schema::EVENT_TRIGGER);
+    for name in tracking.into_iter().chain(ddl::strangers(&found.source, rules)) {
+        plan.problems.requirement(format!(
+            "event trigger {name} exists already, and setup did not make it; drop it if nobody needs \
+             it: DROP EVENT TRIGGER {name}"
+        ));
     }
-    plan.problems.requirement(format!(
-        "event trigger {0} exists already, and setup did not make it; drop it if nobody needs it: \
-         DROP EVENT TRIGGER {0}",
-        crate::setup::source_schema::EVENT_TRIGGER
-    ));
 }
 
 fn kind(table: &Table) -> &'static str {
