@@ -17,7 +17,8 @@ Examples:
   BEMI_MASK_KEY=$(cat /run/secrets/mask_key) bemi-worker run
 
 Where a rule masks columns by a hash, the key for it comes from BEMI_MASK_KEY, or from mask_key or
-mask_key_file of the config file; it has 16 bytes or more. SIGTERM and SIGINT store the batch in flight and end with 0; a second one ends at once with 130.";
+mask_key_file of the config file; it has 16 bytes or more.
+SIGTERM and SIGINT store the batch in flight and end with 0; a second one ends at once with 130.";
 
 /// Store changes as they are committed, until told to stop
 #[derive(clap::Args)]

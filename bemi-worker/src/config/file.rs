@@ -1,12 +1,15 @@
 //! The configuration file, in TOML.
 //!
-//! Invariant: an error never quotes a line of the file, which could be one that holds a password.
+//! Invariant: an error never quotes a line of the file, nor a value that is secret: it could be a
+//! password.
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
+use super::identity::IdentityRule;
 
 /// What the file may say.
 #[derive(Clone, Default, Deserialize)]
@@ -15,6 +18,7 @@ pub(super) struct ConfigFile {
     pub(super) slot: Option<String>,
     pub(super) publication: Option<String>,
     pub(super) changes_schema: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
     pub(super) mask_key: Option<String>,
     pub(super) mask_key_file: Option<PathBuf>,
     pub(super) tracking: Option<Tracking>,
@@ -26,11 +30,13 @@ pub(super) struct ConfigFile {
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Connection {
+    #[serde(default, deserialize_with = "secret")]
     pub(super) url: Option<String>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) database: Option<String>,
     pub(super) user: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
     pub(super) password: Option<String>,
     pub(super) sslmode: Option<String>,
     pub(super) sslrootcert: Option<String>,
@@ -47,17 +53,9 @@ pub(crate) struct Tracking {
     pub(crate) exclude: Vec<String>,
     pub(crate) ignore: Vec<String>,
     pub(crate) mask: Vec<String>,
-    pub(crate) replica_identity: Option<Policy>,
+    pub(crate) replica_identity: Option<IdentityRule>,
     pub(crate) postgrest: Option<bool>,
     pub(crate) ddl: Option<bool>,
-}
-
-/// A policy for replica identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Policy {
-    Keep,
-    Full,
 }
 
 impl ConfigFile {
@@ -77,6 +75,13 @@ impl ConfigFile {
     }
 }
 
+/// Reads a text without showing what else it is.
+fn secret<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(value)
+        .map(Some)
+        .map_err(|_| D::Error::custom("it must be a text in quotes"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_another_type_is_not_quoted() {
+        for text in ["mask_key = 4815162342", "\n[source]\npassword = 4815162342"] {
+            let error = ConfigFile::parse(text, Path::new("bemi.toml")).err().unwrap().to_string();
+            assert!(error.contains("in quotes") && !error.contains("4815162342"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_to_track_is_said_as_by_flags_and_a_misspelt_word_is_an_error() {
         let read = |text: &str| ConfigFile::parse(text, Path::new("bemi.toml"));
         let text = "[tracking]\nall_tables = true\nignore = [\"updated_at\"]\n\
@@ -97,7 +110,7 @@ mod tests {
         let tracking = read(text).ok().unwrap().tracking.unwrap();
         assert!(tracking.all_tables && tracking.tables.is_empty());
         assert_eq!(tracking.mask, ["users.email=hash"]);
-        assert_eq!(tracking.replica_identity, Some(Policy::Full));
+        assert_eq!(tracking.replica_identity, "full".parse().ok());
         for text in ["[tracking]\nmasks = []\n", "[tracking]\nreplica_identity = \"all\"\n"] {
             let error = read(text).err().unwrap().to_string();
             assert!(error.contains("line 2"), "{error}");

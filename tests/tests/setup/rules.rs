@@ -219,6 +219,23 @@ async fn new_tables_of_a_schema_are_tracked_as_they_are_made_and_stay_so_when_th
 }
 
 #[tokio::test]
+async fn the_tables_of_a_schema_that_is_renamed_into_a_pattern_are_tracked_and_stay_so() {
+    let fresh = Fresh::new(
+        "CREATE SCHEMA eu; CREATE TABLE eu.t (id int PRIMARY KEY);
+         CREATE TABLE eu.root (id int) PARTITION BY LIST (id);
+         CREATE TABLE eu.leaf PARTITION OF eu.root FOR VALUES IN (1)",
+    )
+    .await;
+    fresh.ok(&["setup", "--tables", "sales_*.*", "--replica-identity", "full"]).await;
+    fresh.sql("ALTER SCHEMA eu RENAME TO sales_eu").await;
+    assert_eq!(fresh.published("bemi").await, ["sales_eu.root", "sales_eu.t"]);
+    fresh.sql("ALTER SCHEMA sales_eu RENAME TO eu").await;
+    assert_eq!(fresh.published("bemi").await, ["eu.root", "eu.t"]);
+    let told = fresh.ok(&["setup"]).await;
+    assert!(told.starts_with("nothing to do"), "{told}");
+}
+
+#[tokio::test]
 async fn a_table_that_moves_where_it_is_excluded_leaves_with_the_next_setup() {
     let fresh = Fresh::new("CREATE TABLE t (id int PRIMARY KEY); CREATE SCHEMA archive").await;
     fresh.ok(&["setup", "--all-tables", "--exclude", "archive.*"]).await;
