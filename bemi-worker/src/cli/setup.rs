@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::WorkerError;
-use crate::config::{self, Config, ConfigError, Policy};
-use crate::setup::{self, IdentityPolicy, Preview, SetupOptions, SetupReport};
+use crate::config::identity::IdentityRule;
+use crate::config::{self, Config, ConfigError};
+use crate::setup::{self, Preview, SetupOptions, SetupReport};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -14,7 +15,7 @@ Examples:
   bemi-worker setup --ignore updated_at,users.last_seen_at
   bemi-worker setup --mask users.email=hash --mask 'name,\"Odd=Name\".x=text:(hidden)'
   bemi-worker setup --tables 'public.*' --postgrest
-  bemi-worker setup --ddl
+  bemi-worker setup --replica-identity full:todo,sales.* --ddl
   bemi-worker setup --all-tables --print-sql | less
 
 It creates what is missing and can be run again, for more tables too: rules add up, without --tables
@@ -73,9 +74,10 @@ pub(super) struct Tracking {
     #[arg(long, value_name = "PATTERNS")]
     forget: Vec<String>,
 
-    /// Whether to set REPLICA IDENTITY FULL, so that `before` is the whole row [default: keep]
-    #[arg(long, value_enum, value_name = "POLICY")]
-    replica_identity: Option<IdentityArgument>,
+    /// Whether to set REPLICA IDENTITY FULL, so that `before` is the whole row: on all tables, or on
+    /// some, [schema.]table; `keep` ends it for tables to come [default: keep]
+    #[arg(long, value_name = "keep|full|full:PATTERNS")]
+    replica_identity: Option<IdentityRule>,
 
     /// Take the context of a write from the request that PostgREST, or Supabase, serves: a trigger
     /// on each tracked table; `off` removes them
@@ -104,12 +106,6 @@ pub(super) struct Tracking {
     /// Make a replication slot that is gone or lost again, and record what was lost with it
     #[arg(long)]
     recreate_slot: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum IdentityArgument {
-    Keep,
-    Full,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -147,12 +143,10 @@ impl Tracking {
         if let Some(records) = self.ddl.map(|switch| switch == Switch::On).or(file.ddl) {
             options = options.ddl(records);
         }
-        let policy = match (self.replica_identity, file.replica_identity) {
-            (Some(IdentityArgument::Keep), _) | (None, Some(Policy::Keep)) => IdentityPolicy::Keep,
-            (Some(IdentityArgument::Full), _) | (None, Some(Policy::Full)) => IdentityPolicy::Full,
-            (None, None) => return Ok(options),
-        };
-        Ok(options.replica_identity(policy))
+        Ok(match self.replica_identity.as_ref().or(file.replica_identity.as_ref()) {
+            Some(rule) => options.identity_rule(rule.clone()),
+            None => options,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod connection;
 mod file;
+pub(crate) mod identity;
 pub(crate) mod mask;
 mod mask_key;
 mod name;
@@ -15,7 +16,7 @@ mod tls;
 use std::path::PathBuf;
 
 pub use connection::ConnectionConfig;
-pub(crate) use file::{Policy, Tracking};
+pub(crate) use file::Tracking;
 pub use mask_key::MaskKey;
 pub use name::{PublicationName, SlotName};
 pub(crate) use resolve::{Given, Settings};
@@ -171,6 +172,14 @@ pub enum ConfigError {
     /// `run` was told what to track, but not to set it up.
     #[error("what to track is for setup to know; add --setup, or leave those options out")]
     OnlyWithSetup,
+    /// Not what to do about replica identities.
+    #[error(
+        "'{text}' does not say what to do about replica identities; write keep, full, or full:PATTERNS"
+    )]
+    ReplicaIdentity {
+        /// As it was given.
+        text: String,
+    },
     /// Not a mask.
     #[error(
         "'{text}' says no mask of columns; write PATTERNS=drop, PATTERNS=hash or PATTERNS=text:…"

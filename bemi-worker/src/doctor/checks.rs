@@ -185,7 +185,7 @@ fn publications(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut D
         .iter()
         .filter(|(quoted, table)| {
             table.is_identified()
-                && belongs(config, rules, table) == config.publication.as_str()
+                && belongs(config, source, rules, table) == config.publication.as_str()
                 && in_publication(&config.publication.insert_only(), quoted)
         })
         .map(|(_, table)| *table);

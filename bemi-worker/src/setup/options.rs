@@ -1,6 +1,7 @@
 //! What setup and teardown can be asked for.
 
 use crate::config::ConfigError;
+use crate::config::identity::IdentityRule;
 use crate::config::mask::Masking;
 use crate::config::pattern::{AnyPattern, ColumnPattern, Exclusion, TablePattern, list};
 
@@ -24,7 +25,7 @@ pub struct SetupOptions {
     pub(super) ignored: Vec<ColumnPattern>,
     pub(super) maskings: Vec<Masking>,
     pub(super) forgotten: Vec<AnyPattern>,
-    pub(super) identity: Option<IdentityPolicy>,
+    pub(super) identity: Option<IdentityRule>,
     pub(super) recreates_slot: bool,
     pub(super) takes_requests: Option<bool>,
     pub(super) records_ddl: Option<bool>,
@@ -118,10 +119,33 @@ impl SetupOptions {
         Ok(self)
     }
 
-    /// What to do about tables whose old rows are not whole in the WAL; `Keep` unless said.
+    /// What to do about tables whose old rows are not whole in the WAL; `Keep` unless said. For some
+    /// tables alone, see [`Self::full_identity`].
     #[must_use]
-    pub fn replica_identity(mut self, policy: IdentityPolicy) -> Self {
-        self.identity = Some(policy);
+    pub fn replica_identity(self, policy: IdentityPolicy) -> Self {
+        self.identity_rule(match policy {
+            IdentityPolicy::Keep => IdentityRule::Keep,
+            IdentityPolicy::Full => IdentityRule::Full(vec![TablePattern::everything()]),
+        })
+    }
+
+    /// Sets REPLICA IDENTITY FULL on these tables too: a list of `[schema.]table` with commas, `*` for
+    /// any characters.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pattern`] when one of them is not a pattern.
+    pub fn full_identity(mut self, patterns: &str) -> Result<Self, ConfigError> {
+        let mut patterns = list::<TablePattern>(patterns)?;
+        if let Some(IdentityRule::Full(before)) = &mut self.identity {
+            before.append(&mut patterns);
+        } else {
+            self.identity = Some(IdentityRule::Full(patterns));
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn identity_rule(mut self, rule: IdentityRule) -> Self {
+        self.identity = Some(rule);
         self
     }
 

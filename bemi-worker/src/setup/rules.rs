@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bemi_core::changes_table;
 
 use super::inspect::{Found, Installation, Table};
-use super::options::{IdentityPolicy, SetupOptions};
+use super::options::SetupOptions;
+use crate::config::identity::IdentityRule;
 use crate::config::mask::Mask;
 use crate::config::pattern::{ColumnPattern, Exclusion, TablePattern};
 use crate::config::{Config, ConfigError};
@@ -23,7 +24,8 @@ pub(crate) struct Rules {
     /// Patterns of tables that are not to be tracked by these any more.
     pub(crate) forgotten: BTreeSet<TablePattern>,
     pub(crate) columns: ColumnRules,
-    pub(crate) is_full: bool,
+    /// Patterns of tables whose old rows are to be whole.
+    pub(crate) full: BTreeSet<TablePattern>,
     /// Whether triggers take the context of a request from PostgREST.
     pub(crate) takes_requests: bool,
     /// Whether event triggers record DDL.
@@ -43,6 +45,7 @@ impl Rules {
             if let Some(tables) = &pattern.tables {
                 rules.tracked.remove(tables);
                 rules.excluded.remove(tables);
+                rules.full.remove(tables);
                 rules.forgotten.insert(tables.clone());
             }
             rules.columns.ignored.remove(&pattern.columns);
@@ -60,8 +63,10 @@ impl Rules {
         }
         rules.columns.ignored.extend(options.ignored.iter().cloned());
         rules.columns.masked.extend(masks(options)?);
-        if let Some(policy) = options.identity {
-            rules.is_full = policy == IdentityPolicy::Full;
+        match &options.identity {
+            Some(IdentityRule::Keep) => rules.full.clear(),
+            Some(IdentityRule::Full(patterns)) => rules.full.extend(patterns.iter().cloned()),
+            None => {}
         }
         rules.takes_requests = options.takes_requests.unwrap_or(rules.takes_requests);
         rules.records_ddl = options.records_ddl.unwrap_or(rules.records_ddl);
@@ -84,7 +89,7 @@ impl Rules {
             excluded: patterns(&installation.excluded)?,
             forgotten: BTreeSet::new(),
             columns: ColumnRules::of(&installation.column_rules)?,
-            is_full: installation.is_full,
+            full: patterns(&installation.full)?,
             takes_requests: installation.takes_requests(),
             records_ddl: installation.records_ddl(),
         })
@@ -106,7 +111,7 @@ impl Rules {
 
     /// Whether old rows of the table will be whole in the WAL.
     pub(crate) fn makes_whole(&self, table: &Table) -> bool {
-        table.is_full() || (self.is_full && !table.has_virtual_columns)
+        !table.has_virtual_columns && (table.is_full() || table.is_any_of(&self.full))
     }
 
     /// The tables to publish, by their names in SQL.

@@ -7,7 +7,7 @@
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 /// The statements that create the tables, one each. The schema is there.
-pub(crate) const CREATE_TABLES: [&str; 4] = [
+pub(crate) const CREATE_TABLES: [&str; 5] = [
     // `former` is what to put back; of a slot, the position where it began.
     "CREATE TABLE IF NOT EXISTS bemi.installation (
     kind text NOT NULL,
@@ -17,8 +17,13 @@ pub(crate) const CREATE_TABLES: [&str; 4] = [
     PRIMARY KEY (kind, name)
 )",
     "CREATE TABLE IF NOT EXISTS bemi.settings (
-    publication text PRIMARY KEY,
-    replica_identity text NOT NULL CHECK (replica_identity IN ('keep', 'full'))
+    publication text PRIMARY KEY
+)",
+    // Patterns of tables whose old rows are to be whole.
+    "CREATE TABLE IF NOT EXISTS bemi.full_identity (
+    pattern text PRIMARY KEY,
+    schema_like text NOT NULL,
+    table_like text NOT NULL
 )",
     // The patterns as they were given, and for the event trigger as LIKE takes them.
     "CREATE TABLE IF NOT EXISTS bemi.tracked_tables (
@@ -39,8 +44,13 @@ pub(crate) const CREATE_TABLES: [&str; 4] = [
 ];
 
 /// The tables of [`CREATE_TABLES`], and nothing else, in the order in which to drop them.
-pub(crate) const TABLES: [&str; 4] =
-    ["bemi.column_rules", "bemi.tracked_tables", "bemi.settings", "bemi.installation"];
+pub(crate) const TABLES: [&str; 5] = [
+    "bemi.column_rules",
+    "bemi.tracked_tables",
+    "bemi.full_identity",
+    "bemi.settings",
+    "bemi.installation",
+];
 
 /// What the comment on a schema says that setup made. Only such a schema is dropped again.
 const SCHEMA_COMMENT: &str = "Made by bemi-worker setup.";
@@ -101,7 +111,8 @@ AS $bemi${TRACK_TABLES}$bemi$"
         format!("DROP EVENT TRIGGER IF EXISTS {EVENT_TRIGGER}"),
         format!(
             "CREATE EVENT TRIGGER {EVENT_TRIGGER} ON ddl_command_end
-WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER TABLE', 'DROP INDEX')
+WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER SCHEMA', 'ALTER TABLE',
+            'DROP INDEX')
 EXECUTE FUNCTION bemi.track_tables()"
         ),
     ]
@@ -123,15 +134,14 @@ const TRACK_TABLE: &str = r#"
 DECLARE
     all_operations text;
     insert_only text;
-    wants_full boolean;
     target record;
     part record;
     identified boolean;
     belongs text;
     other text;
 BEGIN
-    SELECT s.publication, s.publication || '_insert_only', s.replica_identity = 'full'
-    INTO all_operations, insert_only, wants_full FROM bemi.settings s;
+    SELECT s.publication, s.publication || '_insert_only'
+    INTO all_operations, insert_only FROM bemi.settings s;
     IF NOT FOUND THEN
         RETURN;
     END IF;
@@ -139,6 +149,8 @@ BEGIN
     SELECT n.nspname, c.relname,
            EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid
                    AND a.attgenerated = 'v' AND NOT a.attisdropped) AS has_virtual_columns,
+           EXISTS (SELECT FROM bemi.full_identity f
+                   WHERE n.nspname LIKE f.schema_like AND c.relname LIKE f.table_like) AS wants_full,
            EXISTS (SELECT FROM bemi.tracked_tables t WHERE NOT t.excluded
                    AND n.nspname LIKE t.schema_like AND c.relname LIKE t.table_like)
            AND NOT EXISTS (SELECT FROM bemi.tracked_tables t WHERE t.excluded
@@ -161,7 +173,24 @@ BEGIN
         RETURN;
     END IF;
 
-    IF wants_full AND NOT target.has_virtual_columns THEN
+    -- FULL with a virtual column makes UPDATE and DELETE of the application fail.
+    IF target.has_virtual_columns THEN
+        FOR part IN
+            SELECT n.nspname, c.relname, i.kind, i.name, i.former
+            FROM (SELECT published AS oid
+                  UNION SELECT tree.relid FROM pg_partition_tree(published) AS tree) AS parts
+            JOIN pg_class c ON c.oid = parts.oid
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN bemi.installation i ON i.kind = 'replica identity'
+                AND i.name = format('"%s"."%s"', replace(n.nspname, '"', '""'),
+                                    replace(c.relname, '"', '""'))
+            WHERE c.relreplident = 'f' AND i.former IS NOT NULL
+        LOOP
+            EXECUTE format('ALTER TABLE %I.%I REPLICA IDENTITY %s', part.nspname, part.relname,
+                           part.former);
+            DELETE FROM bemi.installation i WHERE i.kind = part.kind AND i.name = part.name;
+        END LOOP;
+    ELSIF target.wants_full THEN
         FOR part IN
             SELECT n.nspname, c.relname, c.relreplident,
                    (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
@@ -188,7 +217,7 @@ BEGIN
 
     SELECT coalesce(bool_and(
         CASE c.relreplident
-            WHEN 'f' THEN true
+            WHEN 'f' THEN NOT target.has_virtual_columns
             WHEN 'n' THEN false
             WHEN 'i' THEN EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid
                                   AND x.indisreplident AND x.indisvalid)
@@ -247,7 +276,7 @@ BEGIN
 END
 "#;
 
-/// Looks at each table that the command touched, and after an index was dropped at every table that
+/// Looks at each table that the command touched, at those of a schema that was renamed, and after an index was dropped at every table that
 /// is published: which one it belonged to is not known any more.
 const TRACK_TABLES: &str = r"
 DECLARE
@@ -260,6 +289,13 @@ BEGIN
         SELECT DISTINCT coalesce(pg_partition_root(c.objid), c.objid)
         FROM pg_event_trigger_ddl_commands() AS c
         WHERE c.classid = 'pg_class'::regclass AND c.object_type = 'table' AND NOT c.in_extension
+        UNION
+        -- A schema that has another name now may be one whose tables are to be tracked.
+        SELECT t.oid
+        FROM pg_event_trigger_ddl_commands() AS c
+        JOIN pg_class t ON t.relnamespace = c.objid
+        WHERE c.classid = 'pg_namespace'::regclass AND tg_tag = 'ALTER SCHEMA'
+          AND t.relkind IN ('r', 'p') AND NOT t.relispartition
         UNION
         -- A partition that was detached is a table now; the command names its former root.
         SELECT t.oid

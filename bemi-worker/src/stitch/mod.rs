@@ -7,11 +7,14 @@
 //! Stitching is pure: it holds the context that is in force and counts. It never sees a row.
 
 mod context;
+mod ddl;
+mod django;
 
 use bemi_core::{CommitPosition, Sequence, TransactionId};
 use jiff::Timestamp;
 
-pub(crate) use self::context::BadContext;
+pub(crate) use self::context::BadMessage;
+pub(crate) use self::ddl::Ddl;
 
 /// A source transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Stitcher {
 
     /// Takes the content of a context message. From here on it governs, also where it is bad: then
     /// as an object that says so, with the raw text.
-    pub(crate) fn message(&mut self, content: &[u8]) -> Result<Option<BadContext>, OutOfOrder> {
+    pub(crate) fn message(&mut self, content: &[u8]) -> Result<Option<BadMessage>, OutOfOrder> {
         if self.transaction.is_none() {
             return Err(OutOfOrder::Outside);
         }

@@ -82,7 +82,8 @@ async fn it_works_as_roles_that_may_do_little() {
     tracked
         .sql(
             "GRANT USAGE ON SCHEMA bemi TO bemi_run; \
-             GRANT SELECT ON bemi.installation, bemi.settings, bemi.tracked_tables, bemi.column_rules TO bemi_run; \
+             GRANT SELECT ON bemi.installation, bemi.settings, bemi.tracked_tables, \
+                 bemi.full_identity, bemi.column_rules TO bemi_run; \
              GRANT USAGE ON SCHEMA bemi, audit TO bemi_run; \
              GRANT SELECT, UPDATE ON bemi.checkpoint TO bemi_run; \
              GRANT SELECT, INSERT, UPDATE ON bemi.gaps TO bemi_run; \

@@ -11,7 +11,7 @@ mod table;
 
 pub(crate) use destination::{ChangesTable, Destination};
 pub(crate) use functions::RequestTrigger;
-pub(crate) use source::{Installation, Record, RecordKind, Source};
+pub(crate) use source::{Installation, Publication, Record, RecordKind, Source};
 pub(crate) use table::{Member, ReplicaIdentity, Table};
 
 #[cfg(test)]
@@ -19,7 +19,7 @@ pub(crate) use ddl::DdlObjects;
 #[cfg(test)]
 pub(crate) use functions::ContextObjects;
 #[cfg(test)]
-pub(crate) use source::{Publication, Role};
+pub(crate) use source::Role;
 #[cfg(test)]
 pub(crate) use table::Persistence;
 

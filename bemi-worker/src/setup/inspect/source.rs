@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use bemi_core::Lsn;
 use tokio_postgres::{Client, Error};
 
-use super::functions::ContextObjects;
+use super::ddl::DdlObjects;
+use super::functions::{ContextObjects, are_current};
 use super::table::{self, Table};
 use crate::config::Config;
+use crate::setup::ddl::DDL_TRIGGERS;
 use crate::setup::functions::REQUEST_FUNCTIONS;
 use crate::setup::source_schema::{EVENT_TRIGGER, FUNCTIONS};
-use crate::source::SlotState;
+use crate::source::{SlotState, StoredRule};
 
 /// The source as it is found.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub(crate) struct Source {
     pub(crate) untrusted_owner: Option<String>,
     /// Whether the event trigger's functions are those of this version.
     pub(crate) has_current_functions: bool,
+    /// What records DDL.
+    pub(crate) ddl: DdlObjects,
     /// By what SQL itself says its context.
     pub(crate) context: ContextObjects,
 }
@@ -60,6 +64,8 @@ pub(crate) struct Role {
 /// A publication with the name of one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Publication {
+    /// Whether stored generated columns are in it. No server before 18 can publish them.
+    pub(crate) has_generated_columns: bool,
     pub(crate) name: String,
     /// Names as they go into SQL.
     pub(crate) tables: BTreeSet<String>,
@@ -72,10 +78,10 @@ pub(crate) struct Installation {
     /// Texts of the patterns of tracked tables, and of excluded ones.
     pub(crate) tracked: BTreeSet<String>,
     pub(crate) excluded: BTreeSet<String>,
-    /// Globs of schema, table and column.
-    pub(crate) excluded_columns: BTreeSet<(String, String, String)>,
+    /// Texts of the patterns of tables whose old rows are to be whole.
+    pub(crate) full: BTreeSet<String>,
+    pub(crate) column_rules: Vec<StoredRule>,
     pub(crate) publication: Option<String>,
-    pub(crate) is_full: bool,
 }
 
 /// Something that setup made or changed.
@@ -129,9 +135,23 @@ impl RecordKind {
 }
 
 impl Installation {
+    /// Reads what setup wrote down, if it did. The role must be allowed to.
+    pub(crate) async fn find(client: &Client) -> Result<Option<Self>, Error> {
+        if exists(client, "installation").await? {
+            read_installation(client).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The record of a thing, if setup made it.
     pub(crate) fn record(&self, kind: RecordKind, name: &str) -> Option<&Record> {
         self.records.iter().find(|record| record.kind == kind && record.name == name)
+    }
+
+    /// Whether setup was told to record DDL.
+    pub(crate) fn records_ddl(&self) -> bool {
+        DDL_TRIGGERS.iter().any(|t| self.record(RecordKind::EventTrigger, t.name).is_some())
     }
 
     /// Whether setup was told to take the context of requests from PostgREST.
@@ -163,11 +183,7 @@ impl Source {
             may_create_in_public: facts.try_get(14)?,
         };
         let may_read = has_schema == Some(true) && role.may_use_schema;
-        let installation = if may_read && exists(client, "installation").await? {
-            Some(read_installation(client).await?)
-        } else {
-            None
-        };
+        let installation = if may_read { Installation::find(client).await? } else { None };
         Ok(Self {
             database: facts.try_get(0)?,
             system_identifier: facts.try_get(1)?,
@@ -197,7 +213,8 @@ impl Source {
                 .await?
                 .map(|row| row.try_get(0))
                 .transpose()?,
-            has_current_functions: has_current_functions(client).await?,
+            has_current_functions: are_current(client, FUNCTIONS).await?,
+            ddl: DdlObjects::read(client).await?,
             context: ContextObjects::read(client).await?,
         })
     }
@@ -244,7 +261,8 @@ FROM (SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi'
       SELECT c.relowner FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = 'bemi'
-        AND c.relname IN ('installation', 'settings', 'tracked_tables', 'excluded_columns')
+        AND c.relname IN ('installation', 'settings', 'tracked_tables', 'full_identity',
+                          'column_rules')
       UNION
       SELECT p.proowner FROM pg_catalog.pg_proc p
       JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -278,14 +296,12 @@ async fn read_installation(client: &Client) -> Result<Installation, Error> {
         let patterns = if row.try_get(1)? { &mut found.excluded } else { &mut found.tracked };
         patterns.insert(row.try_get(0)?);
     }
-    let columns = "SELECT schema_name, table_name, column_name FROM bemi.excluded_columns";
-    for row in client.query(columns, &[]).await? {
-        found.excluded_columns.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+    found.column_rules = StoredRule::read(client).await?;
+    for row in client.query("SELECT pattern FROM bemi.full_identity", &[]).await? {
+        found.full.insert(row.try_get(0)?);
     }
-    let settings = "SELECT publication, replica_identity = 'full' FROM bemi.settings";
-    if let Some(row) = client.query_opt(settings, &[]).await? {
+    if let Some(row) = client.query_opt("SELECT publication FROM bemi.settings", &[]).await? {
         found.publication = Some(row.try_get(0)?);
-        found.is_full = row.try_get(1)?;
     }
     Ok(found)
 }
@@ -300,7 +316,8 @@ async fn read_publications(client: &Client, names: &[String]) -> Result<Vec<Publ
                           FROM pg_catalog.pg_publication_rel m
                           JOIN pg_catalog.pg_class c ON c.oid = m.prrelid
                           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                          WHERE m.prpubid = p.oid)
+                          WHERE m.prpubid = p.oid),
+                    coalesce(pg_catalog.to_jsonb(p) ->> 'pubgencols' = 's', false)
              FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)",
             &[&names],
         )
@@ -310,24 +327,8 @@ async fn read_publications(client: &Client, names: &[String]) -> Result<Vec<Publ
             Ok(Publication {
                 name: row.try_get(0)?,
                 tables: row.try_get::<_, Vec<String>>(1)?.into_iter().collect(),
+                has_generated_columns: row.try_get(2)?,
             })
         })
         .collect()
-}
-
-async fn has_current_functions(client: &Client) -> Result<bool, Error> {
-    for (name, body) in FUNCTIONS {
-        let row = client
-            .query_one(
-                "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p
-                                JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-                                WHERE n.nspname = 'bemi' AND p.proname = $1 AND p.prosrc = $2)",
-                &[&name, &body],
-            )
-            .await?;
-        if !row.try_get(0)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -38,6 +38,8 @@ pub(crate) struct Member {
     pub(crate) identity: ReplicaIdentity,
     /// Whether rows have an identity, so that UPDATE and DELETE can be published.
     pub(crate) is_identified: bool,
+    /// Whether it has a primary key that can be the identity.
+    pub(crate) has_key: bool,
 }
 
 /// Whether a table is in the WAL.
@@ -166,9 +168,11 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             _ => Persistence::Temporary,
         };
         let index: Option<String> = row.try_get(5)?;
+        let has_virtual_columns: bool = row.try_get(8)?;
         let has_primary_key: bool = row.try_get(6)?;
         let (identity, is_identified) = match (row.try_get::<_, String>(4)?.as_str(), index) {
-            ("f", _) => (ReplicaIdentity::Full, true),
+            // The server refuses UPDATE and DELETE where such columns are part of the identity.
+            ("f", _) => (ReplicaIdentity::Full, !has_virtual_columns),
             ("i", Some(index)) => (ReplicaIdentity::Index(index), true),
             // The index is gone, and the identity with it.
             ("i" | "n", _) => (ReplicaIdentity::Nothing, false),
@@ -177,7 +181,13 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
         let root: Option<(String, String)> =
             row.try_get::<_, Option<String>>(11)?.zip(row.try_get::<_, Option<String>>(12)?);
         let is_foreign = kind == "f";
-        let member = Member { schema: schema.clone(), name: name.clone(), identity, is_identified };
+        let member = Member {
+            schema: schema.clone(),
+            name: name.clone(),
+            identity,
+            is_identified,
+            has_key: has_primary_key,
+        };
         let table = Table {
             schema,
             name,
@@ -186,7 +196,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             is_of_extension: row.try_get(10)?,
             columns: row.try_get(13)?,
             key_columns: row.try_get(7)?,
-            has_virtual_columns: row.try_get(8)?,
+            has_virtual_columns,
             is_owned: row.try_get(9)?,
             members: vec![member.clone()],
             root: root.clone(),

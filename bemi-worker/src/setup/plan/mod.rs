@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! requirements ─▶ records and rules ─▶ set_context ─▶ destination ─▶ identities ─▶ publications
-//!              ─▶ triggers of requests ─▶ event trigger ─▶ slot
+//!              ─▶ triggers of requests ─▶ event triggers ─▶ slot
 //! ```
 //!
 //! The slot comes last: a publication must be there before the WAL that is decoded for it.
@@ -11,7 +11,9 @@
 //! touches what setup did not make, but for the replica identities, whose former values it writes
 //! down first.
 
+pub(crate) mod columns;
 pub(crate) mod context;
+pub(crate) mod ddl;
 mod destination;
 mod publication;
 mod records;
@@ -91,10 +93,16 @@ pub(crate) fn plan(
     config: &Config,
     found: &Found,
 ) -> Result<Plan, WorkerError> {
+    let before = match &found.source.installation {
+        Some(installation) => Rules::of(installation)?,
+        None => Rules::default(),
+    };
     let rules = Rules::merge(options, config, found)?;
     let mut plan = Plan::default();
-    requirements::check(options, config, found, &rules, &mut plan);
+    requirements::check(options, config, found, &before, &rules, &mut plan);
     records::plan(config, &found.source, &rules, &mut plan);
+    columns::plan(&before.columns, &rules, &mut plan);
+    columns::note(&before.columns, &found.source, &rules, &mut plan);
     context::plan_function(&found.source, &mut plan);
     destination::plan(config, found, &mut plan);
     table::plan(&found.source, &rules, &mut plan);
@@ -102,6 +110,7 @@ pub(crate) fn plan(
     context::plan_requests(config, &found.source, &rules, &mut plan);
     publication::plan(config, &found.source, &rules, &mut plan);
     publication::plan_event_trigger(&found.source, &mut plan);
+    ddl::plan(&found.source, &rules, &mut plan);
     slot::plan(options, config, found, &mut plan);
     Ok(plan)
 }
@@ -164,10 +173,9 @@ fn names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> String {
 }
 
 /// The name of the publication where a table belongs.
-pub(crate) fn belongs(config: &Config, rules: &Rules, table: &Table) -> String {
+pub(crate) fn belongs(config: &Config, source: &Source, rules: &Rules, table: &Table) -> String {
     // Setup makes it identified, unless it cannot be.
-    let will_be_full = rules.is_full && !table.has_virtual_columns;
-    if will_be_full || table.is_identified() {
+    if rules.makes_whole(table) || table::will_be_identified(source, table) {
         config.publication.as_str().to_owned()
     } else {
         config.publication.insert_only()

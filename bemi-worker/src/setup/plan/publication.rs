@@ -1,13 +1,13 @@
 //! The two publications, and the event trigger that keeps them up to date.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use postgres_protocol::escape::escape_identifier;
 
 use super::{Action, Plan, Side, belongs, names, record};
 use crate::config::Config;
 use crate::setup::LOOK_INTERVAL;
-use crate::setup::inspect::{RecordKind, Source, Table};
+use crate::setup::inspect::{Publication, RecordKind, Source, Table};
 use crate::setup::rules::Rules;
 use crate::setup::source_schema::{EVENT_TRIGGER, create_event_trigger};
 
@@ -18,10 +18,11 @@ const GENERATED_COLUMNS_SINCE: i32 = 180_000;
 pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut Plan) {
     let selected = rules.selected(&source.tables);
     let all_operations = config.publication.as_str().to_owned();
+    let mut removals = Vec::new();
     for publication in config.publication.both() {
         let wanted: BTreeMap<&String, &Table> = selected
             .iter()
-            .filter(|(_, table)| belongs(config, rules, table) == publication)
+            .filter(|(_, table)| belongs(config, source, rules, table) == publication)
             .map(|(quoted, table)| (quoted, *table))
             .collect();
         let operations =
@@ -29,9 +30,15 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
         match source.publication(&publication) {
             None => create(source, &publication, operations, &wanted, plan),
             Some(existing) => {
-                alter(&publication, &existing.tables, &wanted, &selected, source, rules, plan);
+                publish_generated_columns(source, existing, plan);
+                add(existing, &wanted, plan);
+                removals.push((existing, wanted));
             }
         }
+    }
+    // What moves is published all the while.
+    for (existing, wanted) in removals {
+        remove(existing, &wanted, &selected, source, rules, plan);
     }
 }
 
@@ -69,11 +76,43 @@ fn create(
     plan.source(what, vec![create, record(RecordKind::Publication, publication, None)]);
 }
 
-/// Adds what is missing, and removes what is left out now or belongs to the other publication. Tables
-/// that somebody else has added stay.
-fn alter(
-    publication: &str,
-    existing: &BTreeSet<String>,
+/// A publication that an older server made has them not; see [`GENERATED_COLUMNS_SINCE`].
+fn publish_generated_columns(source: &Source, existing: &Publication, plan: &mut Plan) {
+    if source.version >= GENERATED_COLUMNS_SINCE && !existing.has_generated_columns {
+        let name = &existing.name;
+        let alter = format!(
+            "ALTER PUBLICATION {} SET (publish_generated_columns = stored)",
+            escape_identifier(name)
+        );
+        plan.source(format!("add stored generated columns to publication {name}"), vec![alter]);
+    }
+}
+
+/// Adds what is missing.
+fn add(existing: &Publication, wanted: &BTreeMap<&String, &Table>, plan: &mut Plan) {
+    let added: BTreeMap<&String, &Table> = wanted
+        .iter()
+        .filter(|(quoted, _)| !existing.tables.contains(**quoted))
+        .map(|(quoted, table)| (*quoted, *table))
+        .collect();
+    if !added.is_empty() {
+        let name = &existing.name;
+        let list: Vec<String> = added.keys().map(|quoted| format!("ONLY {quoted}")).collect();
+        plan.source(
+            format!("add to publication {name}: {}", names(added.values().copied())),
+            vec![format!(
+                "ALTER PUBLICATION {} ADD TABLE {}",
+                escape_identifier(name),
+                list.join(", ")
+            )],
+        );
+    }
+}
+
+/// Removes what is left out now or belongs to the other publication. Tables that somebody else has
+/// added stay.
+fn remove(
+    existing: &Publication,
     wanted: &BTreeMap<&String, &Table>,
     selected: &BTreeMap<String, &Table>,
     source: &Source,
@@ -86,26 +125,18 @@ fn alter(
         };
         !wanted.contains_key(quoted) && (selected.contains_key(*quoted) || is_left_out())
     };
-    let quoted_name = escape_identifier(publication);
-    let removed: Vec<&String> = existing.iter().filter(misplaced).collect();
+    let removed: Vec<&String> = existing.tables.iter().filter(misplaced).collect();
     if !removed.is_empty() {
+        let name = &existing.name;
         let list: Vec<String> = removed.iter().map(|quoted| format!("ONLY {quoted}")).collect();
         let tables = source.tables.iter().filter(|table| removed.contains(&&table.quoted()));
         plan.source(
-            format!("remove from publication {publication}: {}", names(tables)),
-            vec![format!("ALTER PUBLICATION {quoted_name} DROP TABLE {}", list.join(", "))],
-        );
-    }
-    let added: BTreeMap<&String, &Table> = wanted
-        .iter()
-        .filter(|(quoted, _)| !existing.contains(**quoted))
-        .map(|(quoted, table)| (*quoted, *table))
-        .collect();
-    if !added.is_empty() {
-        let list: Vec<String> = added.keys().map(|quoted| format!("ONLY {quoted}")).collect();
-        plan.source(
-            format!("add to publication {publication}: {}", names(added.values().copied())),
-            vec![format!("ALTER PUBLICATION {quoted_name} ADD TABLE {}", list.join(", "))],
+            format!("remove from publication {name}: {}", names(tables)),
+            vec![format!(
+                "ALTER PUBLICATION {} DROP TABLE {}",
+                escape_identifier(name),
+                list.join(", ")
+            )],
         );
     }
 }

@@ -22,28 +22,44 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
     }
     let none = Installation::default();
     let before = source.installation.as_ref().unwrap_or(&none);
-    plan_settings(config, before, rules, plan);
+    plan_settings(config, before, plan);
+    plan_full(before, rules, plan);
     plan_tables(before, rules, plan);
 }
 
-fn plan_settings(config: &Config, before: &Installation, rules: &Rules, plan: &mut Plan) {
-    let is_same = before.publication.as_deref() == Some(config.publication.as_str());
-    if is_same && before.is_full == rules.is_full {
+fn plan_settings(config: &Config, before: &Installation, plan: &mut Plan) {
+    let name = config.publication.as_str();
+    if before.publication.as_deref() == Some(name) {
         return;
     }
-    let policy = if rules.is_full { "full" } else { "keep" };
-    let insert = format!(
-        "INSERT INTO bemi.settings (publication, replica_identity) VALUES ({}, '{policy}')",
-        escape_literal(config.publication.as_str())
-    );
-    let what = format!("write down the policy for replica identities: {policy}");
+    let insert =
+        format!("INSERT INTO bemi.settings (publication) VALUES ({})", escape_literal(name));
+    let what = format!("write down the name of the publications: {name}");
     plan.source(what, vec!["DELETE FROM bemi.settings".to_owned(), insert]);
 }
 
+fn plan_full(before: &Installation, rules: &Rules, plan: &mut Plan) {
+    for pattern in rules.full.iter().filter(|p| !before.full.contains(&p.to_string())) {
+        let insert = format!(
+            "INSERT INTO bemi.full_identity (pattern, schema_like, table_like) VALUES ({}, {}, {})",
+            escape_literal(&pattern.to_string()),
+            escape_literal(&pattern.schema.like()),
+            escape_literal(&pattern.table.like()),
+        );
+        plan.source(format!("add {pattern} to the tables with whole old rows"), vec![insert]);
+    }
+    for pattern in before.full.difference(&texts(&rules.full)) {
+        let delete =
+            format!("DELETE FROM bemi.full_identity WHERE pattern = {}", escape_literal(pattern));
+        plan.source(format!("take {pattern} off the tables with whole old rows"), vec![delete]);
+    }
+}
+
+fn texts(patterns: &BTreeSet<TablePattern>) -> BTreeSet<String> {
+    patterns.iter().map(ToString::to_string).collect()
+}
+
 fn plan_tables(before: &Installation, rules: &Rules, plan: &mut Plan) {
-    let texts = |patterns: &BTreeSet<TablePattern>| -> BTreeSet<String> {
-        patterns.iter().map(ToString::to_string).collect()
-    };
     for (patterns, before, excluded) in
         [(&rules.tracked, &before.tracked, false), (&rules.excluded, &before.excluded, true)]
     {

@@ -4,6 +4,7 @@ use bemi_core::changes_table::TABLE;
 
 use super::{Plan, belongs, columns, context, ddl, is_set_up, names};
 use crate::config::Config;
+use crate::config::identity::IdentityRule;
 use crate::config::pattern::{Exclusion, TablePattern};
 use crate::setup::inspect::{Found, RecordKind, Table};
 use crate::setup::options::SetupOptions;
@@ -102,12 +103,12 @@ fn check_privileges(config: &Config, found: &Found, rules: &Rules, plan: &mut Pl
 
 /// Whether setup has anything to do with the table: not when a second run finds all as it must be.
 fn must_change(config: &Config, found: &Found, rules: &Rules, table: &Table) -> bool {
-    let belongs = belongs(config, rules, table);
+    let belongs = belongs(config, &found.source, rules, table);
     let is_published = found
         .source
         .publication(&belongs)
         .is_some_and(|publication| publication.tables.contains(&table.quoted()));
-    let becomes_full = rules.is_full && !table.has_virtual_columns && !table.is_full();
+    let becomes_full = rules.makes_whole(table) && !table.is_full();
     let lacks_trigger = rules.takes_requests && context::lacks_trigger(&found.source, table);
     !is_published || becomes_full || lacks_trigger
 }
@@ -162,13 +163,16 @@ fn check_rules(
         ));
     }
     // One table that is named must be there; what a wildcard finds may be nothing yet.
-    let named =
-        options.tables.iter().chain(options.exclusions.iter().filter_map(
-            |exclusion| match exclusion {
-                Exclusion::Tables(pattern) => Some(pattern),
-                Exclusion::Columns(_) => None,
-            },
-        ));
+    let full = match &options.identity {
+        Some(IdentityRule::Full(patterns)) => patterns.as_slice(),
+        Some(IdentityRule::Keep) | None => &[],
+    };
+    let named = options.tables.iter().chain(full).chain(options.exclusions.iter().filter_map(
+        |exclusion| match exclusion {
+            Exclusion::Tables(pattern) => Some(pattern),
+            Exclusion::Columns(_) => None,
+        },
+    ));
     for pattern in named.filter(|pattern| !pattern.has_wildcard()) {
         let table = source.tables.iter().find(|table| pattern.matches(&table.schema, &table.name));
         let problem = match table {
@@ -187,6 +191,11 @@ fn check_rules(
             Some(table) if !rules.excludes(table) && table.is_of_extension => {
                 format!("{pattern} belongs to an extension, and is not tracked")
             }
+            Some(table) if full.contains(pattern) && table.has_virtual_columns => format!(
+                "REPLICA IDENTITY FULL would make UPDATE and DELETE of {pattern} fail: it has virtual \
+                 generated columns, which cannot be published; make them STORED, or leave the table \
+                 out of --replica-identity"
+            ),
             Some(_) => continue,
         };
         plan.problems.requirement(problem);
@@ -198,7 +207,8 @@ fn check_forgotten(options: &SetupOptions, before: &Rules, rules: &Rules, plan: 
     for pattern in &options.forgotten {
         let has = |rules: &Rules| {
             let tables = pattern.tables.as_ref();
-            tables.is_some_and(|tables| rules.tracked.contains(tables) || rules.excluded.contains(tables))
+            let lists = [&rules.tracked, &rules.excluded, &rules.full];
+            tables.is_some_and(|tables| lists.iter().any(|list| list.contains(tables)))
                 || rules.columns.ignored.contains(&pattern.columns)
                 || rules.columns.masked.contains_key(&pattern.columns)
         };

@@ -7,8 +7,8 @@ use super::*;
 use crate::error::Problem;
 use crate::setup::IdentityPolicy;
 use crate::setup::inspect::{
-    ContextObjects, Destination, Installation, Member, Persistence, Publication, Record,
-    ReplicaIdentity, Role,
+    ContextObjects, DdlObjects, Destination, Installation, Member, Persistence, Publication,
+    Record, ReplicaIdentity, Role,
 };
 use crate::setup::script::script;
 use crate::sink::Checkpoint;
@@ -44,6 +44,7 @@ fn source(tables: Vec<Table>) -> Source {
         installation: None,
         has_event_trigger: false,
         untrusted_owner: None,
+        ddl: DdlObjects::default(),
         has_current_functions: false,
         context: ContextObjects::default(),
     }
@@ -75,6 +76,7 @@ fn table(schema: &str, name: &str) -> Table {
         persistence: Persistence::Permanent,
         is_foreign: false,
         is_of_extension: false,
+        columns: vec!["id".to_owned(), "note".to_owned()],
         key_columns: vec!["id".to_owned()],
         has_virtual_columns: false,
         is_owned: true,
@@ -83,14 +85,24 @@ fn table(schema: &str, name: &str) -> Table {
             name: name.to_owned(),
             identity: ReplicaIdentity::Default,
             is_identified: true,
+            has_key: true,
         }],
         root: None,
+    }
+}
+
+fn publication(name: &str, tables: &[&str]) -> Publication {
+    Publication {
+        name: name.to_owned(),
+        tables: tables.iter().map(|&table| table.to_owned()).collect(),
+        has_generated_columns: false,
     }
 }
 
 fn without_key(mut table: Table) -> Table {
     table.key_columns.clear();
     table.members[0].is_identified = false;
+    table.members[0].has_key = false;
     table
 }
 
@@ -228,12 +240,63 @@ fn stored_generated_columns_are_published_where_the_server_can() {
 }
 
 #[test]
+fn a_publication_of_before_the_upgrade_gets_the_generated_columns_that_full_needs() {
+    let mut found = set_up(found(vec![table("public", "todo")]), "0/1", 1);
+    found.source.publications =
+        vec![publication("bemi", &[]), publication("bemi_insert_only", &[])];
+    let alter = "ALTER PUBLICATION \"bemi\" SET (publish_generated_columns = stored)";
+    assert!(!sql(&plan_for(&SetupOptions::new(), &found)).contains(alter));
+    found.source.version = 180_004;
+    assert!(sql(&plan_for(&SetupOptions::new(), &found)).contains(alter));
+}
+
+#[test]
 fn full_is_refused_where_virtual_columns_would_break_the_application() {
     let mut with_virtual = table("public", "todo");
     with_virtual.has_virtual_columns = true;
-    let plan = plan_for(&all().replica_identity(IdentityPolicy::Full), &found(vec![with_virtual]));
-    assert!(!sql(&plan).contains("ALTER TABLE \"public\""));
-    assert!(plan.notes.iter().any(|note| note.contains("keeps its replica identity")));
+    let found = found(vec![with_virtual, table("public", "other")]);
+    let plan = plan_for(&all().replica_identity(IdentityPolicy::Full), &found);
+    assert!(!sql(&plan).contains("ALTER TABLE \"public\".\"todo\""));
+    assert!(plan.notes.iter().any(|note| note.contains("public.todo keeps its replica identity")));
+    // Asked for by name, it is an error.
+    let named = all().full_identity("other,todo").unwrap();
+    assert!(problems(&plan_for(&named, &found)).contains("UPDATE and DELETE of public.todo fail"));
+    assert!(problems(&plan_for(&all().full_identity("other").unwrap(), &found)).is_empty());
+}
+
+#[test]
+fn full_that_a_virtual_column_has_made_impossible_is_taken_back_where_setup_set_it() {
+    let mut of_ours = table("public", "ours");
+    let mut of_others = table("public", "theirs");
+    for table in [&mut of_ours, &mut of_others] {
+        table.has_virtual_columns = true;
+        table.members[0].identity = ReplicaIdentity::Full;
+        table.members[0].is_identified = false;
+    }
+    let mut found = set_up(found(vec![of_ours, of_others]), "0/1", 1);
+    let records = &mut found.source.installation.as_mut().unwrap().records;
+    records.push(Record {
+        kind: RecordKind::ReplicaIdentity,
+        name: "\"public\".\"ours\"".to_owned(),
+        former: Some("DEFAULT".to_owned()),
+    });
+    let sql = sql(&plan_for(&SetupOptions::new(), &found));
+    assert!(sql.contains("ALTER TABLE \"public\".\"ours\" REPLICA IDENTITY DEFAULT"), "{sql}");
+    assert!(!sql.contains("ALTER TABLE \"public\".\"theirs\""), "{sql}");
+    assert!(sql.contains("\"bemi\" FOR TABLE ONLY \"public\".\"ours\" WITH"), "{sql}");
+    assert!(
+        sql.contains("\"bemi_insert_only\" FOR TABLE ONLY \"public\".\"theirs\" WITH"),
+        "{sql}"
+    );
+}
+
+#[test]
+fn full_is_for_some_tables_where_they_are_named() {
+    let found = found(vec![table("public", "todo"), table("sales", "orders")]);
+    let sql = sql(&plan_for(&all().full_identity("sales.*").unwrap(), &found));
+    assert!(sql.contains("ALTER TABLE \"sales\".\"orders\" REPLICA IDENTITY FULL"), "{sql}");
+    assert!(!sql.contains("ALTER TABLE \"public\""), "{sql}");
+    assert!(sql.contains("INTO bemi.full_identity (pattern, schema_like, table_like)"), "{sql}");
 }
 
 #[test]
@@ -306,10 +369,7 @@ fn who_owns_nothing_may_run_it_again_where_nothing_is_to_do() {
     let mut found = set_up(found(vec![table("public", "todo")]), "0/1", 1);
     found.source.tables[0].is_owned = false;
     for (name, tables) in [("bemi", &["\"public\".\"todo\""][..]), ("bemi_insert_only", &[])] {
-        found.source.publications.push(Publication {
-            name: name.to_owned(),
-            tables: tables.iter().map(|&table| table.to_owned()).collect(),
-        });
+        found.source.publications.push(publication(name, tables));
     }
     assert_eq!(plan_for(&SetupOptions::new(), &found).problems, Problems::default());
 }
@@ -317,23 +377,15 @@ fn who_owns_nothing_may_run_it_again_where_nothing_is_to_do() {
 #[test]
 fn a_publication_of_somebody_else_is_refused() {
     let mut found = found(vec![table("public", "todo")]);
-    found
-        .source
-        .publications
-        .push(Publication { name: "bemi".to_owned(), tables: BTreeSet::new() });
+    found.source.publications.push(publication("bemi", &[]));
     assert!(problems(&plan_for(&all(), &found)).contains("--publication"));
 }
 
 #[test]
 fn a_table_that_gained_a_key_moves_and_is_published_all_the_while() {
     let mut found = set_up(found(vec![table("public", "todo")]), "0/1", 1);
-    found.source.publications = vec![
-        Publication { name: "bemi".to_owned(), tables: BTreeSet::new() },
-        Publication {
-            name: "bemi_insert_only".to_owned(),
-            tables: BTreeSet::from(["\"public\".\"todo\"".to_owned()]),
-        },
-    ];
+    found.source.publications =
+        vec![publication("bemi", &[]), publication("bemi_insert_only", &["\"public\".\"todo\""])];
     let sql = sql(&plan_for(&SetupOptions::new(), &found));
     let added = sql.find("ALTER PUBLICATION \"bemi\" ADD TABLE ONLY \"public\".\"todo\"").unwrap();
     let removed = sql.find("ALTER PUBLICATION \"bemi_insert_only\" DROP TABLE").unwrap();
