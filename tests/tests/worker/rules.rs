@@ -384,3 +384,29 @@ async fn a_worker_that_is_behind_applies_the_rules_to_what_it_has_not_stored() {
     let output = store(&tracked).await;
     assert_nowhere(&tracked, &output, "example").await;
 }
+
+/// A stream knows a table by the names that it had when it was described. Before PostgreSQL 16, a new name
+/// of its schema is no reason to describe it again.
+#[tokio::test]
+async fn a_rule_goes_by_the_name_that_the_stream_has() {
+    let tracked = tracked(
+        "CREATE SCHEMA a; CREATE TABLE a.t (id int PRIMARY KEY, email text)",
+        &["--mask", "b.t.email=text:x"],
+    )
+    .await;
+    let version: i32 = tracked.value("SELECT current_setting('server_version_num')::int").await;
+    let worker = tracked.run().await;
+    tracked.sql("INSERT INTO a.t VALUES (1, 'ann')").await;
+    tracked.wait_for_count(1).await;
+    tracked.sql("ALTER SCHEMA a RENAME TO b").await;
+    tracked.sql("INSERT INTO b.t VALUES (2, 'bob')").await;
+    tracked.wait_for_count(2).await;
+    worker.stop().await;
+    tracked.sql("INSERT INTO b.t VALUES (3, 'eve')").await;
+    tracked.store().await;
+    let stored: Vec<String> = tracked
+        .value("SELECT array_agg(schema || '.' || (after->>'email') ORDER BY commit_position) FROM changes")
+        .await;
+    let told_late = if version < 160_000 { "a.bob" } else { "b.x" };
+    assert_eq!(stored, ["a.ann", told_late, "b.x"]);
+}
