@@ -80,6 +80,24 @@ pub enum WorkerError {
         slot: String,
     },
 
+    /// Another backfill of the slot is at work.
+    #[error(
+        "another backfill of slot {slot} is at work; wait for its end, or stop it: what it has stored is not stored again"
+    )]
+    BackfillRunning {
+        /// The slot.
+        slot: String,
+    },
+
+    /// A table is altered or emptied again and again while its rows are read.
+    #[error(
+        "table {table} was altered, rewritten or emptied each time that its rows were read; run this again when that has ended"
+    )]
+    TableChanging {
+        /// The table, for people.
+        table: String,
+    },
+
     /// A database refused a statement, or the connection broke where it cannot be tried again.
     #[error("cannot {doing}: {why}", why = describe(source))]
     Database {
@@ -157,6 +175,8 @@ impl WorkerError {
             | Self::TableInUse { .. }
             | Self::TransactionsRunning { .. }
             | Self::Replaced { .. }
+            | Self::BackfillRunning { .. }
+            | Self::TableChanging { .. }
             | Self::Replication { .. }
             | Self::Stream { .. }
             | Self::Output(_) => 1,

@@ -1,5 +1,6 @@
 //! Stores every row change of a PostgreSQL database, with its context, exactly once.
 
+pub mod backfill;
 mod batch;
 pub mod cli;
 pub mod config;
@@ -7,6 +8,8 @@ pub mod connect;
 mod decode;
 pub mod doctor;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod pipeline;
 mod render;
 pub mod setup;

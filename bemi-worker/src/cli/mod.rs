@@ -3,8 +3,10 @@
 //! Data goes to standard output; the log, errors and progress go to standard error. Exit codes are
 //! those of [`WorkerError::exit_code`], and 2 for a command line that cannot be.
 
+mod backfill;
 mod doctor;
 mod log;
+mod progress;
 mod run;
 mod setup;
 mod shutdown;
@@ -48,6 +50,7 @@ struct CommandLine {
 enum Command {
     Setup(setup::Arguments),
     Run(run::Arguments),
+    Backfill(backfill::Arguments),
     Doctor(doctor::Arguments),
     Status(status::Arguments),
     Teardown(teardown::Arguments),
@@ -129,6 +132,10 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         // It has a batch to finish.
         Command::Run(arguments) => {
             run::run(arguments, &given.config_with_key()?, tracking, shutdown).await
+        }
+        // And it a chunk.
+        Command::Backfill(arguments) => {
+            backfill::run(&arguments, &given.config_with_key()?, shutdown).await
         }
         Command::Setup(arguments) => {
             shutdown::unless_told(shutdown, setup::run(arguments, config, tracking)).await

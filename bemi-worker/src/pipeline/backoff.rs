@@ -9,7 +9,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Waits that double up to a cap, each shortened by up to half at random, so that workers that
 /// lost one server do not all come back at once.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     wait: Duration,
     random: RandomState,
 }
@@ -21,7 +21,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    pub(super) fn next_wait(&mut self) -> Duration {
+    pub(crate) fn next_wait(&mut self) -> Duration {
         let full = self.wait;
         self.wait = (full * 2).min(WAIT_MAX);
         // The standard library's one source of randomness: hash keys.

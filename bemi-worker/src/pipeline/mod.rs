@@ -9,8 +9,9 @@
 //! A session opens both ends and makes sure that they fit together; a flow moves
 //! changes until one of them ends. What is transient is tried again here, from the checkpoint.
 
-mod backoff;
+pub(crate) mod backoff;
 mod flow;
+pub(crate) mod readiness;
 mod session;
 mod tables;
 

@@ -9,10 +9,11 @@ use tokio_postgres::Client;
 use tracing::warn;
 
 use super::flow::Flow;
+use super::readiness;
 use crate::batch::BatchBuilder;
 use crate::config::{Config, OnGap, RunOptions};
 use crate::connect::Fault;
-use crate::error::{Problems, WorkerError};
+use crate::error::WorkerError;
 use crate::render::ChangeWriter;
 use crate::sink::{Checkpoint, Sink, prepare_session};
 use crate::source::{Catalog, Gap, SlotState, Stream, System, check_gap, create_slot, drop_slot};
@@ -20,17 +21,9 @@ use crate::source::{Catalog, Gap, SlotState, Stream, System, check_gap, create_s
 /// Opens everything and starts streaming.
 pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, WorkerError> {
     let source = config.source.connect().await?;
-    check_publications(&source, config).await?;
-    // Before the checkpoint: a worker that is at work meanwhile moves the checkpoint first, and the
-    // slot after it. Read the other way round, that would look like a gap.
-    let slot = SlotState::read(&source, &config.slot)
-        .await
-        .map_err(WorkerError::database("read the replication slot in the source"))?;
-    check_slot(slot.as_ref(), config)?;
     let destination = config.destination.connect().await?;
     prepare_session(&destination).await?;
-    let checkpoint = read_checkpoint(&destination, config).await?;
-    check_names(&checkpoint, config)?;
+    let (slot, checkpoint) = readiness::check(&source, &destination, config).await?;
     let mut start = checkpoint.position;
     let mut stream = Stream::connect(config, start).await?;
     let system = stream.identify().await?;
@@ -40,7 +33,7 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
         stream = Stream::connect(config, start).await?;
     }
 
-    let catalog = Catalog::open(source).await?;
+    let catalog = Catalog::open(source, config.slot.clone(), config.mask_key.clone()).await?;
     stream.start().await?;
     let (epoch, position) =
         Checkpoint::take_epoch(&destination, config.slot.as_str(), system.timeline)
@@ -62,95 +55,6 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
     let builder = BatchBuilder::new(ChangeWriter::new(origin, database), start);
     let target = if options.once { Some(catalog.heartbeat().await?) } else { None };
     Ok(Flow::new(stream, catalog, builder, sink, target))
-}
-
-async fn read_checkpoint(destination: &Client, config: &Config) -> Result<Checkpoint, WorkerError> {
-    let read = Checkpoint::read(destination, config.slot.as_str()).await;
-    match read {
-        Ok(Some(checkpoint)) => Ok(checkpoint),
-        Ok(None) => Err(WorkerError::NotSetUp {
-            what: format!("{} has no checkpoint of slot {}", config.destination, config.slot),
-        }),
-        Err(error) if is_missing(&error) => Err(WorkerError::NotSetUp {
-            what: format!("{} has no table bemi.checkpoint", config.destination),
-        }),
-        Err(error) => Err(WorkerError::database("read the checkpoint in the destination")(error)),
-    }
-}
-
-/// Whether a table or its schema is missing.
-fn is_missing(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| matches!(code.code(), "42P01" | "3F000"))
-}
-
-/// A newer server streams nothing and says nothing where a publication is missing.
-async fn check_publications(source: &Client, config: &Config) -> Result<(), WorkerError> {
-    let names = config.publication.both();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let missing = source
-        .query(
-            "SELECT name FROM unnest($1::text[]) AS name \
-             WHERE name NOT IN (SELECT pubname::text FROM pg_catalog.pg_publication)",
-            &[&names],
-        )
-        .await
-        .map_err(WorkerError::database("read the publications in the source"))?;
-    match missing.first() {
-        None => Ok(()),
-        Some(row) => {
-            let name: &str = row
-                .try_get(0)
-                .map_err(WorkerError::database("read the publications in the source"))?;
-            Err(WorkerError::NotSetUp {
-                what: format!("{} has no publication {name}", config.source),
-            })
-        }
-    }
-}
-
-/// That the slot goes on being read with the publications that it was read with: others would number
-/// the changes of a transaction otherwise.
-fn check_names(checkpoint: &Checkpoint, config: &Config) -> Result<(), WorkerError> {
-    let mut problems = Problems::default();
-    if checkpoint.publications != config.publication.both() {
-        problems.requirement(format!(
-            "the checkpoint of slot {} is of the publications {}, not of {}; give the --publication \
-             that setup was given, or another --slot",
-            config.slot,
-            checkpoint.publications.join(" and "),
-            config.publication.both().join(" and ")
-        ));
-    }
-    if checkpoint.database != config.source.database() {
-        problems.requirement(format!(
-            "the checkpoint of slot {} is of the database {}, not of {}; give another --slot",
-            config.slot,
-            checkpoint.database,
-            config.source.database()
-        ));
-    }
-    problems.into_result()
-}
-
-/// That the slot is one that can serve us, if there is one.
-fn check_slot(slot: Option<&SlotState>, config: &Config) -> Result<(), WorkerError> {
-    let mut problems = Problems::default();
-    if let Some(slot) = slot {
-        if slot.plugin != "pgoutput" {
-            problems.requirement(format!(
-                "replication slot {} is of the plugin '{}', not of pgoutput; give another --slot",
-                config.slot, slot.plugin
-            ));
-        } else if slot.database != config.source.database() {
-            problems.requirement(format!(
-                "replication slot {} is of the database {}, not of {}; give another --slot",
-                config.slot,
-                slot.database,
-                config.source.database()
-            ));
-        }
-    }
-    problems.into_result()
 }
 
 /// Writes the gap down. Then goes on behind it, if that is wanted.

@@ -194,7 +194,7 @@ fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
     }
     if destination.has_own_tables {
         let sql = vec![
-            "DROP TABLE bemi.checkpoint, bemi.gaps, bemi.quarantine".to_owned(),
+            "DROP TABLE bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill".to_owned(),
             drop_schema("bemi"),
         ];
         let what = "drop the worker's own tables in schema bemi".to_owned();

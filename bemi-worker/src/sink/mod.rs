@@ -10,9 +10,11 @@
 
 mod checkpoint;
 mod quarantine;
+mod rows;
 mod store;
 mod tables;
 
 pub(crate) use self::checkpoint::Checkpoint;
-pub(crate) use self::store::{Sink, prepare_session};
+pub(crate) use self::rows::{RowSink, prepare_session};
+pub(crate) use self::store::Sink;
 pub(crate) use self::tables::CREATE_STATEMENTS;

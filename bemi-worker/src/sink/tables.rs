@@ -4,8 +4,14 @@
 //! They are the state that exactly-once stands on. Nothing here is ever published.
 
 /// The statements that create the schema and its tables where they are missing, one each.
-pub(crate) const CREATE_STATEMENTS: &[&str] =
-XX
+pub(crate) const CREATE_STATEMENTS: &[&str] = &[
+    "CREATE SCHEMA IF NOT EXISTS bemi",
+    CREATE_CHECKPOINT,
+    CREATE_GAPS,
+    CREATE_QUARANTINE,
+    CREATE_BACKFILL,
+];
+
 /// How far the changes of one slot are stored. `position` is the end of the last stored transaction,
 /// or of idle WAL behind it: replication starts there, and the slot is never acknowledged beyond it.
 /// `epoch` fences: a worker that finds another epoch than its own has been replaced.
@@ -54,4 +60,23 @@ CREATE TABLE IF NOT EXISTS bemi.quarantine (
     error text NOT NULL,
     raw bytea NOT NULL,
     quarantined_at timestamptz NOT NULL DEFAULT now()
+)";
+
+/// How far the rows of tables that were there before are stored. `key_reached` holds the bytes of the
+/// last key that is stored, a value for each of `key_columns`: the next rows are those behind it.
+/// `position` is the commit position of the last rows.
+const CREATE_BACKFILL: &str = "\
+CREATE TABLE IF NOT EXISTS bemi.backfill (
+    slot text NOT NULL,
+    schema text NOT NULL,
+    \"table\" text NOT NULL,
+    relation oid NOT NULL,
+    key_columns text[] NOT NULL,
+    key_reached bytea[],
+    position bigint NOT NULL,
+    rows bigint NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    PRIMARY KEY (slot, schema, \"table\")
 )";

@@ -8,18 +8,14 @@ use std::time::Duration;
 use bemi_core::Lsn;
 use futures_util::FutureExt as _;
 use pgwire_replication::{
-    FeedbackObserver, PgWireError, ReplicationClient, ReplicationConfig, ReplicationEvent,
+    FeedbackObserver, PgWireError, QueryRow, ReplicationClient, ReplicationConfig, ReplicationEvent,
 };
 use tokio::sync::watch;
 
-use crate::config::{Config, ConnectionConfig};
+use super::settings::startup_options;
+use crate::config::{Config, ConnectionConfig, SlotName};
 use crate::connect::{APPLICATION_NAME, Fault};
 use crate::error::WorkerError;
-
-/// The settings under which values are written as `to_jsonb` has them, and read back the same. They
-/// beat those of the database and the role.
-const SESSION_OPTIONS: &str = "-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres \
-    -c bytea_output=hex -c extra_float_digits=1";
 
 /// How often the server hears of us at least, and at most how long it waits to hear what is stored. Well
 /// below any `wal_sender_timeout` in use.
@@ -37,6 +33,16 @@ pub(crate) struct System {
     /// Tells one cluster from another; its copies have the same.
     pub(crate) identifier: String,
     pub(crate) timeline: u32,
+}
+
+/// A snapshot of the source, cut out of the stream at a position: exactly the transactions whose
+/// commit record lies before it are in there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExportedSnapshot {
+    pub(crate) position: Lsn,
+    /// What `SET TRANSACTION SNAPSHOT` takes, until the connection that exported it does anything
+    /// else, or ends.
+    pub(crate) name: String,
 }
 
 /// A connection in replication mode, before it streams and while it does.
@@ -97,6 +103,40 @@ impl Stream {
             .await
             .map_err(|error| failed(&self.slot, error))?;
         Ok(fork_in_history(&String::from_utf8_lossy(&history.content), timeline))
+    }
+
+    /// The server process that serves this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] when the connection fails.
+    pub(crate) async fn process(&mut self) -> Result<i32, WorkerError> {
+        let rows = self.query("SELECT pg_catalog.pg_backend_pid()").await?;
+        text_at(&rows, 0)?.parse().map_err(|_| unexpected("the id of its process"))
+    }
+
+    /// Exports a snapshot by way of a temporary slot, which goes with this connection. It waits for
+    /// every transaction of the cluster that is running to end.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] when the server refuses or the connection fails.
+    pub(crate) async fn export_snapshot(
+        &mut self,
+        temporary_slot: &SlotName,
+    ) -> Result<ExportedSnapshot, WorkerError> {
+        let rows = self
+            .query(&format!(
+                "CREATE_REPLICATION_SLOT {temporary_slot} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT"
+            ))
+            .await?;
+        let position =
+            text_at(&rows, 1)?.parse().map_err(|_| unexpected("the position of its slot"))?;
+        Ok(ExportedSnapshot { position, name: text_at(&rows, 2)? })
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Vec<QueryRow>, WorkerError> {
+        self.client.simple_query(sql).await.map_err(|error| failed(&self.slot, error))
     }
 
     /// Starts streaming.
@@ -166,11 +206,6 @@ fn replication_config(
     slot: &str,
     publications: [String; 2],
 ) -> ReplicationConfig {
-    let options = match source.options() {
-        // What comes last counts.
-        Some(own) => format!("{own} {SESSION_OPTIONS}"),
-        None => SESSION_OPTIONS.to_owned(),
-    };
     ReplicationConfig::new(
         source.host(),
         source.user(),
@@ -181,11 +216,23 @@ fn replication_config(
     )
     .with_port(source.port())
     .with_tls(source.replication_tls())
-    .with_options(options)
+    .with_options(startup_options(source.options()))
     .with_application_name(APPLICATION_NAME)
     .with_status_interval(STATUS_INTERVAL)
     .with_wakeup_interval(STATUS_INTERVAL)
     .with_buffer_size(EVENTS_AHEAD)
+}
+
+/// A value of the only row.
+fn text_at(rows: &[QueryRow], column: usize) -> Result<String, WorkerError> {
+    let value = rows.first().and_then(|row| row.get(column)).and_then(Option::as_ref);
+    let value = value.ok_or_else(|| unexpected("an answer"))?;
+    Ok(String::from_utf8_lossy(value).into_owned())
+}
+
+fn unexpected(what: &str) -> WorkerError {
+    let why = format!("the server was asked for {what}, and told something else");
+    WorkerError::Replication { why, fault: Fault::Other }
 }
 
 /// A line of a timeline's history: the number of an earlier one, a tab, where it was left.

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::sink::Checkpoint;
 
 /// The tables of the worker's own.
-const OWN_TABLES: [&str; 3] = ["checkpoint", "gaps", "quarantine"];
+const OWN_TABLES: [&str; 4] = ["checkpoint", "gaps", "quarantine", "backfill"];
 
 /// The destination as it is found.
 #[derive(Clone, Debug)]
@@ -81,7 +81,8 @@ impl Destination {
         for table in OWN_TABLES {
             has_own_tables = has_own_tables && exists(client, table).await?;
         }
-        let checkpoint = if has_own_tables {
+        let has_checkpoint = may_use_schema == Some(true) && exists(client, "checkpoint").await?;
+        let checkpoint = if has_checkpoint {
             Checkpoint::read(client, config.slot.as_str()).await?
         } else {
             None

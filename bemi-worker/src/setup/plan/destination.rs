@@ -16,7 +16,7 @@ pub(super) fn plan(config: &Config, found: &Found, plan: &mut Plan) {
         sql.extend(CREATE_STATEMENTS.iter().map(|&sql| sql.to_owned()));
         plan.step(
             Side::Destination,
-            "create the tables bemi.checkpoint, bemi.gaps and bemi.quarantine",
+            "create the tables bemi.checkpoint, bemi.gaps, bemi.quarantine and bemi.backfill",
             Action::Sql(sql),
         );
     }

@@ -1,0 +1,219 @@
+//! Writing rows of `changes`, in a transaction of the destination that stays open until it is told
+//! to end.
+//!
+//! Invariant: a row that the destination refuses is in quarantine instead; all others are stored.
+
+use std::ops::Range;
+
+use bemi_core::changes_table::TABLE;
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use postgres_protocol::escape::escape_identifier;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Statement};
+use tracing::warn;
+
+use super::quarantine;
+use crate::batch::{Batch, Quarantined};
+use crate::connect::Fault;
+use crate::error::WorkerError;
+use crate::render::{COPY_COLUMNS, COPY_HEADER, COPY_TRAILER};
+
+/// How long to wait for a lock on our own tables. A source must not be kept waiting longer for its
+/// acknowledgement: after this, the worker lets go of it and tries again.
+const LOCK_TIMEOUT: &str = "30s";
+
+/// Sets what a session that stores must have, whatever database and role say.
+///
+/// # Errors
+///
+/// Those of the destination.
+pub(crate) async fn prepare_session(client: &Client) -> Result<(), WorkerError> {
+    // What is acknowledged must survive a crash of the destination.
+    client
+        .batch_execute(&format!(
+            "SET lock_timeout = '{LOCK_TIMEOUT}'; \
+             SET idle_in_transaction_session_timeout = 0; \
+             SET statement_timeout = 0; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off'"
+        ))
+        .await
+        .map_err(failed)
+}
+
+/// The destination, as far as rows of one slot are written to it.
+pub(crate) struct RowSink {
+    client: Client,
+    copy: Statement,
+    slot: String,
+    /// Whether a transaction is open.
+    open: bool,
+}
+
+impl RowSink {
+    /// Prepares to write to the table `changes` in `schema`, in a session that is
+    /// [prepared](prepare_session).
+    ///
+    /// # Errors
+    ///
+    /// Those of the destination, that the table is missing among them.
+    pub(crate) async fn prepare(
+        client: Client,
+        schema: &str,
+        slot: String,
+    ) -> Result<Self, WorkerError> {
+        let columns: Vec<_> = COPY_COLUMNS.iter().map(|name| escape_identifier(name)).collect();
+        let copy = format!(
+            "COPY {}.{} ({}) FROM STDIN (FORMAT binary)",
+            escape_identifier(schema),
+            escape_identifier(TABLE),
+            columns.join(", ")
+        );
+        let copy = match client.prepare(&copy).await {
+            Ok(copy) => copy,
+            Err(error) if error.code().is_some_and(|code| code.code() == "42P01") => {
+                return Err(WorkerError::NotSetUp {
+                    what: format!("the destination has no table changes in schema {schema}"),
+                });
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Self { client, copy, slot, open: false })
+    }
+
+    /// The connection, for what else belongs into the transaction.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Writes what is in a batch. The transaction that holds it, opened here if none is, stays open.
+    ///
+    /// # Errors
+    ///
+    /// Those of the destination; the transaction is to be given up then.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Not cancellation safe: the sink must be dropped then, which rolls back.
+    pub(crate) async fn write(&mut self, batch: Batch) -> Result<(), WorkerError> {
+        self.mark().await?;
+        let (bytes, ends) = batch.rows.into_parts();
+        self.copy_rows(Bytes::from(bytes), &ends).await?;
+        for quarantined in &batch.quarantined {
+            quarantine::insert(&self.client, &self.slot, quarantined).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything that was written durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the destination. It may be durable all the same: the answer can get lost.
+    pub(crate) async fn commit(&mut self) -> Result<(), WorkerError> {
+        self.client.batch_execute("COMMIT").await.map_err(failed)?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Gives up what was written since the last [`Self::commit`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the destination; nothing is stored then either.
+    pub(crate) async fn roll_back(&mut self) -> Result<(), WorkerError> {
+        if self.open {
+            self.client.batch_execute("ROLLBACK").await.map_err(failed)?;
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    /// Opens the transaction, if it is not open, and a savepoint that everything up to here is safe
+    /// behind.
+    async fn mark(&mut self) -> Result<(), WorkerError> {
+        let sql = if self.open {
+            "RELEASE SAVEPOINT bemi; SAVEPOINT bemi"
+        } else {
+            "BEGIN; SAVEPOINT bemi"
+        };
+        self.open = true;
+        self.client.batch_execute(sql).await.map_err(failed)
+    }
+
+    /// Copies rows. Where the destination refuses one, halves are tried until it is found; it goes to
+    /// quarantine, and all others are stored.
+    async fn copy_rows(&mut self, bytes: Bytes, ends: &[usize]) -> Result<(), WorkerError> {
+        let mut pending: Vec<Range<usize>> = std::iter::once(0..ends.len()).collect();
+        while let Some(range) = pending.pop() {
+            if range.is_empty() {
+                continue;
+            }
+            let end_of = |row: usize| ends.get(row).copied().unwrap_or(bytes.len());
+            let start = range.start.checked_sub(1).map_or(0, end_of);
+            let rows = bytes.slice(start..end_of(range.end - 1));
+
+            let error = match self.copy_slice(rows.clone()).await {
+                Ok(()) => {
+                    if !pending.is_empty() {
+                        self.mark().await?;
+                    }
+                    continue;
+                }
+                Err(error) if is_refusal(&error) => error,
+                Err(error) => return Err(failed(error)),
+            };
+            self.client.batch_execute("ROLLBACK TO SAVEPOINT bemi").await.map_err(failed)?;
+            if range.len() > 1 {
+                let middle = range.start + range.len() / 2;
+                pending.push(middle..range.end);
+                pending.push(range.start..middle);
+            } else {
+                let refused = Quarantined::refused(&rows, refusal(&error));
+                warn!(
+                    position = %refused.position,
+                    commit_position = %refused.commit_position,
+                    error = refused.error,
+                    "the destination refused a change; see bemi.quarantine"
+                );
+                quarantine::insert(&self.client, &self.slot, &refused).await.map_err(failed)?;
+                self.mark().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy_slice(&self, rows: Bytes) -> Result<(), tokio_postgres::Error> {
+        let sink = self.client.copy_in::<_, Bytes>(&self.copy).await?;
+        let mut sink = std::pin::pin!(sink);
+        sink.feed(Bytes::from_static(COPY_HEADER)).await?;
+        sink.feed(rows).await?;
+        sink.feed(Bytes::from_static(COPY_TRAILER)).await?;
+        sink.as_mut().finish().await?;
+        Ok(())
+    }
+}
+
+/// Whether the destination takes everything but a certain row: its data, or what a constraint or
+/// trigger that somebody added to `changes` makes of it. A change that is there already is something
+/// else: then the checkpoint is not that of this table.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    let code = error.code().map_or("", SqlState::code);
+    Fault::of(error) == Fault::Data
+        || (code.starts_with("23") && code != "23505")
+        || code == "P0001"
+}
+
+/// What an error of the destination is while changes are stored.
+pub(super) fn failed(error: tokio_postgres::Error) -> WorkerError {
+    WorkerError::database("store changes in the destination")(error)
+}
+
+/// What the server said, without the row that it may quote.
+fn refusal(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => format!("{} (SQLSTATE {})", error.message(), error.code().code()),
+        None => error.to_string(),
+    }
+}
