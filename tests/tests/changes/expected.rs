@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use bemi_tests::{Tracked, shared_cluster};
+use bemi_tests::{Cluster, ClusterOptions, Tracked, Wanted, shared_cluster};
 use serde_json::{Value, json};
 
 /// A row of `changes`.
@@ -132,6 +132,16 @@ pub(crate) async fn keeping_identities(schema: &str) -> Tracked {
     let tracked = Tracked::untracked(shared_cluster(), schema).await;
     tracked.setup(&["--all-tables", "--replica-identity", "keep"]).await;
     tracked
+}
+
+/// A cluster of the test's own with these settings, of the version that the others run on.
+pub(crate) fn own_cluster(settings: &[(&str, &str)]) -> Cluster {
+    let version = Wanted::Major(shared_cluster().binaries().major());
+    let options =
+        settings.iter().fold(ClusterOptions::new().wanted(version), |options, (name, value)| {
+            options.set(name, value)
+        });
+    Cluster::start(&options).unwrap()
 }
 
 /// Runs each text as one transaction: that is what the server makes of several statements that come at once.

@@ -1,9 +1,9 @@
 //! As many columns, bytes and rows as PostgreSQL takes.
 
-use bemi_tests::{Cluster, ClusterOptions, Tracked};
+use bemi_tests::Tracked;
 use serde_json::{Map, Value, json};
 
-use super::expected::{created, emit, recorded, stored, updated};
+use super::expected::{created, emit, own_cluster, recorded, stored, updated};
 
 #[tokio::test]
 async fn a_table_of_1600_columns() {
@@ -47,8 +47,7 @@ async fn a_row_of_many_megabytes() {
 /// The server keeps what it decodes on its disk then, and sends the transaction from there.
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_that_spill_to_disk_are_whole_and_in_order() {
-    let options = ClusterOptions::new().set("logical_decoding_work_mem", "64kB");
-    let cluster = Cluster::start(&options).unwrap();
+    let cluster = own_cluster(&[("logical_decoding_work_mem", "64kB")]);
     let tracked = Tracked::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY, a text)").await;
     let other = tracked.database.connect().await.unwrap();
     let context = json!({"job": "import"});

@@ -3,7 +3,7 @@
 use bemi_tests::Tracked;
 use serde_json::json;
 
-use super::expected::{created, deleted, keeping_identities, recorded, updated};
+use super::expected::{commit_each, created, deleted, keeping_identities, recorded, updated};
 
 #[tokio::test]
 async fn a_key_is_that_of_the_catalog_in_the_order_of_its_index() {
@@ -124,29 +124,62 @@ async fn a_key_that_only_looks_different_counts_as_changed() {
     );
 }
 
+/// The stream names the columns of the replica identity as they were when a row was written. Where that is the primary
+/// key, it is told whatever happens to the table later.
 #[tokio::test]
-async fn a_key_that_is_added_or_dropped_counts_from_there() {
+async fn under_the_default_identity_a_key_is_that_of_the_time() {
+    let tracked =
+        keeping_identities("CREATE TABLE t (id int PRIMARY KEY, code int NOT NULL)").await;
+    let transactions = [
+        "INSERT INTO t VALUES (1, 7)",
+        "UPDATE t SET id = 2; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (code); UPDATE t SET code = 8",
+        "ALTER TABLE t ALTER code TYPE text; UPDATE t SET code = 'nine'",
+        "ALTER TABLE t RENAME code TO name; DELETE FROM t",
+    ];
+    commit_each(&tracked, &transactions).await;
+    assert_eq!(
+        recorded(&tracked).await,
+        [
+            created("t", "1", json!({"id": 1, "code": 7})),
+            updated("t", "2", json!({"id": 1}), json!({"id": 2, "code": 7}))
+                .previously("1")
+                .incomplete(),
+            updated("t", "8", json!({"code": 7}), json!({"id": 2, "code": 8}))
+                .previously("7")
+                .incomplete(),
+            updated("t", "nine", json!({"code": "8"}), json!({"id": 2, "code": "nine"}))
+                .previously("8")
+                .incomplete(),
+            deleted("t", "nine", json!({"name": "nine"})).incomplete(),
+        ]
+    );
+}
+
+/// Under FULL the stream does not name it. The catalog does, and only as it is now: so a key counts from where the worker
+/// has read it. It reads it when it comes to the first change after.
+#[tokio::test]
+async fn under_full_a_key_that_is_changed_counts_from_where_it_was_read() {
     let tracked = Tracked::new("CREATE TABLE t (id int NOT NULL, code int NOT NULL)").await;
     let worker = tracked.run().await;
-    tracked.sql("INSERT INTO t VALUES (1, 7)").await;
-    tracked.wait_for_count(1).await;
-    tracked.sql("ALTER TABLE t ADD PRIMARY KEY (id); UPDATE t SET id = 2").await;
-    tracked.wait_for_count(2).await;
-    tracked
-        .sql("ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (code); UPDATE t SET code = 8")
-        .await;
-    tracked.wait_for_count(3).await;
-    tracked.sql("ALTER TABLE t DROP CONSTRAINT t_pkey; DELETE FROM t").await;
-    tracked.wait_for_count(4).await;
+    let transactions = [
+        "INSERT INTO t VALUES (1, 7)",
+        "ALTER TABLE t ADD PRIMARY KEY (id); UPDATE t SET code = 8",
+        "UPDATE t SET id = 2",
+        "ALTER TABLE t DROP CONSTRAINT t_pkey; UPDATE t SET code = 9",
+    ];
+    for (transaction, count) in transactions.iter().zip(1..) {
+        tracked.sql(transaction).await;
+        tracked.wait_for_count(count).await;
+    }
     worker.stop().await;
     let row = |id: i32, code: i32| json!({"id": id, "code": code});
     assert_eq!(
         recorded(&tracked).await,
         [
             created("t", None, row(1, 7)),
-            updated("t", "2", row(1, 7), row(2, 7)).previously("1"),
-            updated("t", "8", row(2, 7), row(2, 8)).previously("7"),
-            deleted("t", None, row(2, 8)),
+            updated("t", None, row(1, 7), row(1, 8)),
+            updated("t", "2", row(1, 8), row(2, 8)).previously("1"),
+            updated("t", None, row(2, 8), row(2, 9)),
         ]
     );
 }

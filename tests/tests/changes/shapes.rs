@@ -3,7 +3,7 @@
 use bemi_tests::Tracked;
 use serde_json::json;
 
-use super::expected::{commit_each, created, deleted, recorded, updated};
+use super::expected::{commit_each, created, deleted, keeping_identities, recorded, updated};
 
 #[tokio::test]
 async fn a_table_that_is_renamed_or_moved_is_recorded_under_the_name_of_the_time() {
@@ -112,7 +112,6 @@ async fn a_column_of_another_type_has_the_values_of_that_type_from_there() {
         "UPDATE t SET a = 6; \
          ALTER TABLE t ALTER a TYPE text USING 'n' || a, ALTER j TYPE jsonb USING j::jsonb; \
          UPDATE t SET a = 'x'",
-        "ALTER TABLE t ALTER id TYPE bigint; UPDATE t SET id = 9007199254740993",
     ];
     commit_each(&tracked, &transactions).await;
     let text = "{\"k\": 1}";
@@ -133,20 +132,13 @@ async fn a_column_of_another_type_has_the_values_of_that_type_from_there() {
                 json!({"id": 1, "a": "n6", "j": parsed}),
                 json!({"id": 1, "a": "x", "j": parsed})
             ),
-            updated(
-                "t",
-                "9007199254740993",
-                json!({"id": 1, "a": "x", "j": parsed}),
-                json!({"id": 9_007_199_254_740_993_i64, "a": "x", "j": parsed})
-            )
-            .previously("1"),
         ]
     );
 }
 
 #[tokio::test]
 async fn rows_that_are_only_moved_about_on_the_disk_are_no_changes() {
-    let tracked = Tracked::new("CREATE TABLE t (id int PRIMARY KEY, a text)").await;
+    let tracked = keeping_identities("CREATE TABLE t (id int PRIMARY KEY, a text)").await;
     tracked
         .sql("INSERT INTO t SELECT g, 'a' FROM generate_series(1, 3) g; DELETE FROM t WHERE id = 3")
         .await;
@@ -173,8 +165,8 @@ async fn rows_that_are_only_moved_about_on_the_disk_are_no_changes() {
             created("t", "1", row(1, "a")),
             created("t", "2", row(2, "a")),
             created("t", "3", row(3, "a")),
-            deleted("t", "3", row(3, "a")),
-            updated("t", "1", row(1, "a"), row(1, "b")),
+            deleted("t", "3", json!({"id": 3})).incomplete(),
+            updated("t", "1", json!({"id": 1}), row(1, "b")).incomplete(),
         ]
     );
 }

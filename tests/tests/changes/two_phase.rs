@@ -1,22 +1,22 @@
 //! Prepared transactions: they are recorded when they are committed, as if all of it had happened then.
 
-use bemi_tests::{Cluster, ClusterOptions, Tracked};
+use bemi_tests::Tracked;
 use serde_json::{Value, json};
 
-use super::expected::{Change, created, emit, recorded, transactions, truncated, updated};
+use super::expected::{
+    Change, created, emit, own_cluster, recorded, transactions, truncated, updated,
+};
+
+/// On a cluster of its own: a slot that somebody makes meanwhile would wait for the transactions.
+const SETTINGS: [(&str, &str); 1] = [("max_prepared_transactions", "10")];
 
 fn row(id: i32) -> Change {
     created("t", id.to_string().as_str(), json!({"id": id}))
 }
 
-/// A cluster of its own: a slot that somebody makes meanwhile would wait for the transactions.
-fn cluster() -> Cluster {
-    Cluster::start(&ClusterOptions::new().set("max_prepared_transactions", "10")).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_prepared_is_recorded_at_commit_prepared_with_its_context() {
-    let cluster = cluster();
+    let cluster = own_cluster(&SETTINGS);
     let tracked = Tracked::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY)").await;
     let context: Value = json!({"user": 1});
     let worker = tracked.run().await;
@@ -44,7 +44,7 @@ async fn what_is_prepared_is_recorded_at_commit_prepared_with_its_context() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shape_of_a_table_and_its_truncation_can_be_prepared_too() {
-    let cluster = cluster();
+    let cluster = own_cluster(&SETTINGS);
     let tracked = Tracked::on(&cluster, "CREATE TABLE t (id int PRIMARY KEY)").await;
     tracked.sql("INSERT INTO t VALUES (1)").await;
     tracked
