@@ -163,7 +163,7 @@ proptest! {
         sql in prop_oneof![
             any::<String>(),
             prop::collection::vec(prop::sample::select(vec![
-                "'", "\"", "$", "$$", "$a$", "E'", "U&", "\\", "-", "/", "*", "\n", " ", ".", "1", "e", "+", "0x", "ab", "é", "…", "?", ",",
+                "\u{feff}", "'", "\"", "$", "$$", "$a$", "E'", "U&", "\\", "-", "/", "*", "\n", " ", ".", "1", "e", "+", "0x", "ab", "é", "…", "?", ",",
             ]), 0..60).prop_map(|parts| parts.concat()),
             (prop::collection::vec(prop::sample::select(vec![
                 "\"quoted name\"", "name", "é", " ", "$1", "1 ", ".", ",", "$", "-", "'x'",

@@ -40,7 +40,11 @@ pub(super) fn redact(sql: &str, bytes_max: usize, hides: impl Fn(&str) -> bool) 
     let mut lexer = Lexer::new(sql);
     while let Some(token) = lexer.next() {
         let blank = redacted.length() > 0 && token.start > redacted.run.end;
-        if token.kind == Kind::Literal && hides(lexer.text(token)) {
+        let text = lexer.text(token);
+        // At the start, a byte order mark is no part of the text. One behind it begins no statement that a
+        // server would take, and must not come to stand at the start.
+        let marked = redacted.length() == 0 && text.starts_with('\u{feff}');
+        if marked || token.kind == Kind::Literal && hides(text) {
             redacted.replace(token, blank);
         } else {
             redacted.keep(token, blank);
