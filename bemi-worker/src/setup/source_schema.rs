@@ -245,6 +245,21 @@ BEGIN
                        belongs, target.nspname, target.relname);
     END IF;
 
+    -- A table that was attached is published by its root. Published by itself as well, it keeps its own
+    -- name for the session of PostgreSQL 14 that streams.
+    FOR part IN
+        SELECT p.pubname, n.nspname, c.relname
+        FROM pg_partition_tree(published) AS tree
+        JOIN pg_publication_rel m ON m.prrelid = tree.relid
+        JOIN pg_publication p ON p.oid = m.prpubid
+        JOIN pg_class c ON c.oid = tree.relid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE tree.relid <> published AND p.pubname IN (all_operations, insert_only)
+    LOOP
+        EXECUTE format('ALTER PUBLICATION %I DROP TABLE ONLY %I.%I',
+                       part.pubname, part.nspname, part.relname);
+    END LOOP;
+
     IF EXISTS (SELECT FROM bemi.installation i
                WHERE i.kind = 'function' AND i.name = 'bemi.emit_request_context()')
     THEN
