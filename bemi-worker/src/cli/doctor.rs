@@ -41,6 +41,7 @@ fn write_table(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     for finding in &diagnosis.findings {
         let level = match finding.level {
             Level::Ok => "ok  ",
+            Level::Note => "note",
             Level::Warn => "warn",
             Level::Fail => "FAIL",
         };

@@ -1,8 +1,8 @@
 //! The checks, one function each, in the order in which to mend what they find.
 
-use super::context;
 use super::facts::Facts;
 use super::finding::Diagnosis;
+use super::{context, coverage};
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::LOOK_INTERVAL;
@@ -38,8 +38,7 @@ pub(super) fn check(
         context::set_context(facts, diagnosis);
         context::request_triggers(facts, &rules, diagnosis);
         identities(facts, &rules, diagnosis);
-        outside_wal(facts, &rules, diagnosis);
-        generated_columns(facts, &rules, diagnosis);
+        coverage::check(facts, &rules, diagnosis);
         slot(config, facts, diagnosis);
     }
     destination(config, facts, diagnosis);
@@ -193,7 +192,7 @@ fn publications(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut D
     if !breaking.is_empty() {
         diagnosis.fail(
             "B013",
-            format!("{breaking}: published without a replica identity"),
+            format!("{breaking}: published without a usable replica identity"),
             "UPDATE and DELETE of the application itself fail",
             SETUP,
         );
@@ -263,38 +262,6 @@ fn identities(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
             format!("{partial}: `before` holds the key alone"),
             "what a row was before its change is then known from earlier changes only",
             "run `bemi-worker setup --replica-identity full`",
-        );
-    }
-}
-
-fn outside_wal(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
-    let outside = facts
-        .found
-        .source
-        .tables
-        .iter()
-        .filter(|table| table.root.is_none() && !table.is_in_wal() && rules.tracks(table));
-    let outside = names(outside);
-    if !outside.is_empty() {
-        diagnosis.warn(
-            "B019",
-            format!("{outside}: unlogged or foreign"),
-            "changes there are not in the WAL and cannot be tracked",
-            "make the table LOGGED, or leave it out with `bemi-worker setup --exclude`",
-        );
-    }
-}
-
-fn generated_columns(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
-    let selected = rules.selected(&facts.found.source.tables);
-    let virtual_ones = names(selected.values().filter(|t| t.has_virtual_columns).copied());
-    if !virtual_ones.is_empty() {
-        diagnosis.warn(
-            "B020",
-            format!("{virtual_ones}: has virtual generated columns"),
-            "PostgreSQL does not publish them: they are missing in `before` and `after`, and REPLICA \
-             IDENTITY FULL is out of the question",
-            "make them STORED where they are wanted",
         );
     }
 }
@@ -439,6 +406,6 @@ fn gaps(facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> String {
+pub(super) fn names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> String {
     tables.into_iter().map(Table::name).collect::<Vec<_>>().join(", ")
 }

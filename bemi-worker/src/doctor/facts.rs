@@ -21,6 +21,15 @@ pub(super) struct Facts {
     pub(super) wal_kept_max: i64,
     pub(super) gaps: i64,
     pub(super) quarantined: i64,
+    pub(super) has_large_objects: bool,
+    pub(super) inheritances: Vec<Inheritance>,
+}
+
+/// That a table inherits from another, partitions aside: schema and name of both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inheritance {
+    pub(super) parent: (String, String),
+    pub(super) child: (String, String),
 }
 
 /// How the slot does.
@@ -59,9 +68,38 @@ impl Facts {
             wal_kept_max: settings.try_get(1).map_err(reading())?,
             gaps,
             quarantined,
+            has_large_objects: has_large_objects(source).await.map_err(reading())?,
+            inheritances: inheritances(source).await.map_err(reading())?,
             found,
         })
     }
+}
+
+async fn has_large_objects(source: &Client) -> Result<bool, Error> {
+    let any = "SELECT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)";
+    source.query_one(any, &[]).await?.try_get(0)
+}
+
+async fn inheritances(source: &Client) -> Result<Vec<Inheritance>, Error> {
+    let rows = source
+        .query(
+            "SELECT pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text
+             FROM pg_catalog.pg_inherits i
+             JOIN pg_catalog.pg_class p ON p.oid = i.inhparent AND p.relkind = 'r'
+             JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+             JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+             JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Inheritance {
+                parent: (row.try_get(0)?, row.try_get(1)?),
+                child: (row.try_get(2)?, row.try_get(3)?),
+            })
+        })
+        .collect()
 }
 
 /// A pooler in between passes SQL, but not replication.

@@ -11,6 +11,8 @@ use crate::connect::ConnectError;
 pub enum Level {
     /// As it should be.
     Ok,
+    /// As PostgreSQL is: nothing is wrong, but it is good to know.
+    Note,
     /// It works, but not in full, or not for ever.
     Warn,
     /// The worker cannot do its work, or has lost some.
@@ -50,6 +52,16 @@ impl Diagnosis {
 
     pub(super) fn ok(&mut self, code: &'static str, what: impl Into<String>) {
         self.push(code, Level::Ok, what.into(), "", "");
+    }
+
+    pub(super) fn note(
+        &mut self,
+        code: &'static str,
+        what: impl Into<String>,
+        why: &str,
+        fix: impl AsRef<str>,
+    ) {
+        self.push(code, Level::Note, what.into(), why, fix.as_ref());
     }
 
     pub(super) fn warn(

@@ -9,6 +9,7 @@
 
 mod checks;
 mod context;
+mod coverage;
 mod facts;
 mod finding;
 

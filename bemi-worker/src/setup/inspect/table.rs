@@ -22,6 +22,9 @@ pub(crate) struct Table {
     /// The columns of the primary key, else those of the replica identity index.
     pub(crate) key_columns: Vec<String>,
     pub(crate) has_virtual_columns: bool,
+    /// Whether it has stored generated columns.
+    pub(crate) has_stored_columns: bool,
+    pub(crate) is_partitioned: bool,
     /// Whether the role that asks may change it.
     pub(crate) is_owned: bool,
     /// Itself, and below a partitioned table every partition. Foreign and unlogged ones left out.
@@ -40,6 +43,8 @@ pub(crate) struct Member {
     pub(crate) is_identified: bool,
     /// Whether it has a primary key that can be the identity.
     pub(crate) has_key: bool,
+    /// Not of a partitioned table itself.
+    pub(crate) holds_rows: bool,
 }
 
 /// Whether a table is in the WAL.
@@ -84,6 +89,11 @@ impl Table {
     /// Whether every old row will be whole.
     pub(crate) fn is_full(&self) -> bool {
         self.members.iter().all(|member| member.identity == ReplicaIdentity::Full)
+    }
+
+    /// Whether some old rows are whole.
+    pub(crate) fn has_full_member(&self) -> bool {
+        self.members.iter().any(|member| member.identity == ReplicaIdentity::Full)
     }
 
     /// Whether its changes reach the WAL at all.
@@ -144,7 +154,9 @@ SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text
        rn.nspname::text, rc.relname::text,
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-             ORDER BY a.attnum)
+             ORDER BY a.attnum),
+       EXISTS (SELECT FROM pg_catalog.pg_attribute a
+               WHERE a.attrelid = c.oid AND a.attgenerated = 's' AND NOT a.attisdropped)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class rc
@@ -187,6 +199,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             identity,
             is_identified,
             has_key: has_primary_key,
+            holds_rows: kind != "p",
         };
         let table = Table {
             schema,
@@ -197,6 +210,8 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             columns: row.try_get(13)?,
             key_columns: row.try_get(7)?,
             has_virtual_columns,
+            has_stored_columns: row.try_get(14)?,
+            is_partitioned: kind == "p",
             is_owned: row.try_get(9)?,
             members: vec![member.clone()],
             root: root.clone(),
