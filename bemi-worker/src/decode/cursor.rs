@@ -1,6 +1,6 @@
 //! A reader over the bytes of one message.
 
-use super::DecodeError;
+use super::{COLUMNS_MAX, DecodeError};
 
 /// What is left of a message.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +39,21 @@ impl<'a> Cursor<'a> {
         self.array(field).map(u8::from_be_bytes)
     }
 
-    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+    fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         self.array(field).map(u16::from_be_bytes)
     }
 
     pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         self.array(field).map(u32::from_be_bytes)
+    }
+
+    /// The number of columns that follow.
+    pub(super) fn column_count(&mut self) -> Result<u16, DecodeError> {
+        let count = self.u16("number of columns")?;
+        if count > COLUMNS_MAX {
+            return Err(DecodeError::TooManyColumns { count });
+        }
+        Ok(count)
     }
 
     /// A text that ends with a NUL byte.

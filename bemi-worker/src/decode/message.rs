@@ -198,6 +198,19 @@ mod tests {
         assert!(Message::decode(b"T\xff\xff\xff\xff\0").is_err());
     }
 
+    #[test]
+    fn more_columns_than_a_table_can_have_are_an_error() {
+        let insert = |count: u16| {
+            let nulls = vec![b'n'; usize::from(count)];
+            [b"I\0\0\x40\x01N", &count.to_be_bytes()[..], &nulls].concat()
+        };
+        assert!(Message::decode(&insert(1600)).is_ok());
+        assert_eq!(
+            Message::decode(&insert(1601)).unwrap_err(),
+            DecodeError::TooManyColumns { count: 1601 }
+        );
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..80), tag in "[RIUDT]") {

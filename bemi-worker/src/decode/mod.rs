@@ -15,8 +15,11 @@ mod relation;
 mod tuple;
 
 pub(crate) use self::message::{Message, OldTuple};
-pub(crate) use self::relation::{Relation, ReplicaIdentity};
+pub(crate) use self::relation::{Column, Relation, ReplicaIdentity};
 pub(crate) use self::tuple::{Tuple, TupleValue};
+
+/// The most columns that a table of PostgreSQL has (`MaxHeapAttributeNumber`).
+const COLUMNS_MAX: u16 = 1600;
 
 /// Why bytes are not a pgoutput message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +35,12 @@ pub(crate) enum DecodeError {
     /// A name that is not UTF-8 or has no end.
     #[error("a name in the message is not UTF-8 or has no end")]
     InvalidName,
+    /// A table or row with more columns than any has.
+    #[error("the message has {count} columns, more than the {COLUMNS_MAX} that a table can have")]
+    TooManyColumns {
+        /// How many it claims to have.
+        count: u16,
+    },
     /// A byte that says what follows has a value that the format does not know.
     #[error("the message has {found:#04x} where its {field} should be")]
     Unexpected {

@@ -57,7 +57,7 @@ impl Relation {
         let letter = cursor.u8("replica identity")?;
         let replica_identity = ReplicaIdentity::from_letter(letter)
             .ok_or(DecodeError::Unexpected { field: "replica identity", found: letter })?;
-        let count = cursor.u16("number of columns")?;
+        let count = cursor.column_count()?;
         let columns = (0..count).map(|_| Column::take(cursor)).collect::<Result<_, _>>()?;
         Ok(Self {
             oid,

@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 /// allocated for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuple<'a> {
+    count: u16,
     /// The values, found whole when the message was decoded.
     values: &'a [u8],
 }
@@ -25,13 +26,18 @@ pub(crate) enum TupleValue<'a> {
 impl<'a> Tuple<'a> {
     /// Takes a tuple off `cursor`.
     pub(super) fn take(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let count = cursor.u16("number of columns")?;
+        let count = cursor.column_count()?;
         let start = cursor.rest();
         for _ in 0..count {
             take_value(cursor)?;
         }
         let length = start.len() - cursor.rest().len();
-        Ok(Self { values: start.get(..length).unwrap_or_default() })
+        Ok(Self { count, values: start.get(..length).unwrap_or_default() })
+    }
+
+    /// How many values the row has.
+    pub(crate) fn len(self) -> usize {
+        usize::from(self.count)
     }
 
     /// The values, in the order of the relation's columns.

@@ -21,46 +21,67 @@ pub(super) fn write_array(
     let mut fidelity = Fidelity::Exact;
     let mut unquoted = Vec::new();
     let mut depth = 0_usize;
+    let mut behind = Behind::Opening;
 
     loop {
         let (byte, after) = rest.split_first()?;
-        rest = after;
-        match *byte {
-            b'{' => {
+        match (*byte, behind) {
+            (b'{', Behind::Opening | Behind::Delimiter) => {
                 depth += 1;
                 if depth > DIMENSIONS_MAX {
                     return None;
                 }
                 out.push(b'[');
+                rest = after;
+                behind = Behind::Opening;
             }
-            b'}' => {
+            (b'}', Behind::Opening | Behind::Value) => {
                 depth = depth.checked_sub(1)?;
                 out.push(b']');
                 if depth == 0 {
-                    return rest.is_empty().then_some(fidelity);
+                    return after.is_empty().then_some(fidelity);
                 }
-            }
-            byte if byte == delimiter => out.push(b','),
-            b'"' => {
-                rest = take_quoted(rest, &mut unquoted)?;
-                fidelity = fidelity.and(write_value(out, element, &unquoted));
-            }
-            _ => {
-                let whole = text.get(text.len() - rest.len() - 1..)?;
-                let end = whole.iter().position(|byte| *byte == delimiter || *byte == b'}')?;
-                let (bare, after) = whole.split_at(end);
                 rest = after;
-                if bare == b"NULL" {
-                    out.extend_from_slice(b"null");
-                } else {
-                    fidelity = fidelity.and(write_value(out, element, bare));
-                }
+                behind = Behind::Value;
             }
+            (byte, Behind::Value) if byte == delimiter => {
+                out.push(b',');
+                rest = after;
+                behind = Behind::Delimiter;
+            }
+            (b'"', Behind::Opening | Behind::Delimiter) => {
+                rest = take_quoted(after, &mut unquoted)?;
+                fidelity = fidelity.and(write_value(out, element, &unquoted));
+                behind = Behind::Value;
+            }
+            (_, Behind::Opening | Behind::Delimiter) => {
+                let ends = |byte: &u8| *byte == delimiter || b"{}\"\\".contains(byte);
+                let (bare, after) = rest.split_at(rest.iter().position(ends)?);
+                rest = after;
+                match bare {
+                    b"" => return None,
+                    b"NULL" => out.extend_from_slice(b"null"),
+                    _ => fidelity = fidelity.and(write_value(out, element, bare)),
+                }
+                behind = Behind::Value;
+            }
+            (_, Behind::Value) => return None,
         }
         if depth == 0 {
             return None;
         }
     }
+}
+
+/// What stands before the place that is read: it says what may come there.
+#[derive(Clone, Copy)]
+enum Behind {
+    /// A brace that opens a dimension, or nothing: an element, another dimension, or the end of this one.
+    Opening,
+    /// An element or a dimension: a delimiter, or the end of the dimension.
+    Value,
+    /// A delimiter: an element or another dimension.
+    Delimiter,
 }
 
 /// Writes the text of an `int2vector` or `oidvector`, such as `1 2 3`, as a JSON array.
@@ -133,8 +154,28 @@ mod tests {
 
     #[test]
     fn what_is_not_an_array_is_refused() {
-        for text in ["", "{", "}", "1", "{1", "{\"a}", "{1}x", "{{{{{{{1}}}}}}}", "[0:1]", "{\"\\"]
-        {
+        for text in [
+            "",
+            "{",
+            "}",
+            "1",
+            "{1",
+            "{\"a}",
+            "{1}x",
+            "{{{{{{{1}}}}}}}",
+            "[0:1]",
+            "{\"\\",
+            // What is not separated as the server does it would not be JSON.
+            "{,}",
+            "{1,}",
+            "{,1}",
+            "{1,,2}",
+            "{{1}{2}}",
+            "{1{2}}",
+            "{\"1\"\"2\"}",
+            "{1\"2\"}",
+            ",{}",
+        ] {
             assert_eq!(render(&Kind::Number, text), None, "{text}");
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn write_object(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
             out.push(b',');
         }
         rest = take_quoted(rest, &mut unquoted)?;
-        write_string(out, &unquoted);
+        write_string(out, &unquoted).then_some(())?;
         out.push(b':');
         rest = rest.strip_prefix(b"=>")?;
         if let Some(after) = rest.strip_prefix(b"NULL") {
@@ -21,7 +21,7 @@ pub(super) fn write_object(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
             out.extend_from_slice(b"null");
         } else {
             rest = take_quoted(rest, &mut unquoted)?;
-            write_string(out, &unquoted);
+            write_string(out, &unquoted).then_some(())?;
         }
     }
     out.push(b'}');
@@ -64,6 +64,13 @@ mod tests {
             render(r#""a"=>"1", "b"=>NULL, "c \"d\" \\"=>", => ""#).unwrap(),
             r#"{"a":"1","b":null,"c \"d\" \\":", => "}"#
         );
+    }
+
+    #[test]
+    fn what_a_string_cannot_hold_is_refused() {
+        for text in [&b"\"a\"=>\"\xFF\""[..], b"\"\xFF\"=>NULL", b"\"a\"=>\"\0\""] {
+            assert_eq!(write_object(&mut Vec::new(), text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,25 +1,26 @@
 //! JSON strings.
 
-/// Writes `text` as a JSON string. Bytes that are not UTF-8, which only a database of encoding
-/// `SQL_ASCII` sends, are written as `\x` and hexadecimal digits, like a `bytea`; `false` says so.
+/// Writes `text` as a JSON string. What `jsonb` cannot hold as such is written as `\x` and hexadecimal
+/// digits, like a `bytea`, and `false` says so: bytes that are not UTF-8, which only a database of
+/// encoding `SQL_ASCII` sends, and a text with NUL, which none does.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &[u8]) -> bool {
-    if std::str::from_utf8(text).is_err() {
+    let start = out.len();
+    out.push(b'"');
+    let holds = std::str::from_utf8(text).is_ok() && write_escaped(out, text).is_some();
+    if !holds {
+        out.truncate(start);
         out.extend_from_slice(b"\"\\\\x");
         for byte in text {
             out.push(hex_digit(byte >> 4));
             out.push(hex_digit(byte & 0xF));
         }
-        out.push(b'"');
-        return false;
     }
     out.push(b'"');
-    write_escaped(out, text);
-    out.push(b'"');
-    true
+    holds
 }
 
-/// Writes UTF-8 `text` as it stands between the quotes of a JSON string.
-fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
+/// Writes UTF-8 `text` as it stands between the quotes of a JSON string; `None` where that cannot be.
+fn write_escaped(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
     // Whole stretches are copied; what must be escaped is rare.
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
@@ -32,6 +33,7 @@ fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
+            0 => return None,
             control => {
                 out.extend_from_slice(b"\\u00");
                 out.push(hex_digit(control >> 4));
@@ -41,6 +43,7 @@ fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
         rest = after;
     }
     out.extend_from_slice(rest);
+    Some(())
 }
 
 fn must_escape(byte: u8) -> bool {
@@ -65,9 +68,17 @@ mod tests {
         assert_eq!(out, br#""\\x61ff""#);
     }
 
+    #[test]
+    fn a_text_with_nul_is_kept_as_hexadecimal() {
+        let mut out = Vec::new();
+        assert!(!write_string(&mut out, b"a\n\0"));
+        assert_eq!(out, br#""\\x610a00""#);
+    }
+
     proptest! {
         #[test]
         fn any_text_reads_back(text in any::<String>()) {
+            prop_assume!(!text.contains('\0'));
             let mut out = Vec::new();
             prop_assert!(write_string(&mut out, text.as_bytes()));
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);

@@ -52,6 +52,17 @@ pub(crate) fn check(text: &[u8]) -> Result<(), Refusal> {
     check.document()
 }
 
+/// The same of a text that is to be a number, without white space around it.
+///
+/// # Errors
+///
+/// The first [`Refusal`] that is met.
+pub(super) fn check_number(text: &[u8]) -> Result<(), Refusal> {
+    let mut check = Check { rest: text };
+    check.number()?;
+    if check.rest.is_empty() { Ok(()) } else { Err(Refusal::NotJson) }
+}
+
 struct Check<'a> {
     rest: &'a [u8],
 }

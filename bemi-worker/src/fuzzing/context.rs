@@ -1,0 +1,35 @@
+//! Context messages.
+
+use bemi_core::{CommitPosition, Lsn, TransactionId};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::assert_jsonb;
+use crate::stitch::{Stitcher, Transaction};
+
+/// Whatever a message says, what is stored for it is JSON that `jsonb` accepts: the message itself, or
+/// an object with its text and the reason.
+pub fn context(content: &[u8]) {
+    let mut stitcher = Stitcher::default();
+    let transaction = Transaction {
+        id: TransactionId(1),
+        position: CommitPosition(Lsn::new(1)),
+        committed_at: Timestamp::UNIX_EPOCH,
+        queued_at: Timestamp::UNIX_EPOCH,
+    };
+    stitcher.begin(transaction).expect("nothing is open");
+    let bad = stitcher.message(content).expect("a transaction is open");
+    let stored = stitcher.next_change().expect("a transaction is open").context;
+
+    assert_jsonb(stored.as_bytes());
+    if bad.is_some() {
+        let stored: Value = serde_json::from_str(stored).expect("we wrote it");
+        let told = stored.get("_bemi").expect("the key of what is ours");
+        assert!(told.get("raw").is_some_and(Value::is_string), "{stored}");
+        assert!(told.get("error").is_some_and(Value::is_string), "{stored}");
+    } else if content.trim_ascii() == b"null" {
+        assert_eq!(stored, "{}");
+    } else if !content.contains(&b'%') {
+        assert_eq!(stored.as_bytes(), content);
+    }
+}
