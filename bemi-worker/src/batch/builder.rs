@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use pgwire_replication::ReplicationEvent;
 use tracing::{debug, warn};
 
+use super::leaves::{Leaves, RootIdentity};
 use super::{BATCH_BYTES_MAX, Batch, Boundary, postgres_timestamp};
 use crate::decode::{DecodeError, Message, Relation};
 use crate::render::{ChangeWriter, CopyRows, RowChange, Table};
@@ -44,6 +45,9 @@ pub(crate) struct BatchBuilder {
     stitcher: Stitcher,
     writer: ChangeWriter,
     tables: HashMap<u32, Table>,
+    /// Whether there are tables with types that may be altered without the stream saying so.
+    types_may_change: bool,
+    leaves: Leaves,
     batch: Batch,
     /// The last boundary, and how many rows and quarantined changes of the batch lie before it.
     boundary: Boundary,
@@ -69,6 +73,8 @@ impl BatchBuilder {
             stitcher: Stitcher::default(),
             writer,
             tables: HashMap::new(),
+            types_may_change: false,
+            leaves: Leaves::default(),
             batch: Batch::default(),
             boundary: Boundary { position: start, ..Boundary::default() },
             boundary_rows: 0,
@@ -80,6 +86,18 @@ impl BatchBuilder {
             skipping: false,
             ignored: 0,
         }
+    }
+
+    /// Whether an event is a change that lies behind what is known of the types of its table: they are
+    /// to be read again, for [`BatchBuilder::tables_mut`], before it is taken.
+    pub(crate) fn outruns_types(&self, event: &ReplicationEvent) -> bool {
+        if !self.types_may_change || self.skipping {
+            return false;
+        }
+        let ReplicationEvent::XLogData { wal_start, data, .. } = event else { return false };
+        let Some(relation) = relation_of_row(data) else { return false };
+        let position = Lsn::new(wal_start.as_u64());
+        self.tables.get(&relation).is_some_and(|table| table.types_end() < position)
     }
 
     /// Takes one event.
@@ -120,7 +138,11 @@ impl BatchBuilder {
     }
 
     /// Says what a table is, so that its changes can be rendered.
-    pub(crate) fn describe(&mut self, oid: u32, table: Table) {
+    pub(crate) fn describe(&mut self, oid: u32, mut table: Table) {
+        if let Some(RootIdentity { old_row, columns }) = self.leaves.root(oid) {
+            table.set_identity(old_row, |column| columns.contains(column));
+        }
+        self.types_may_change |= table.may_change();
         self.tables.insert(oid, table);
     }
 
@@ -284,7 +306,10 @@ impl BatchBuilder {
             }
         };
         match message {
-            Message::Relation(relation) => return Ok(Next::Describe(relation)),
+            Message::Relation(relation) => {
+                self.leaves.describe(&relation);
+                return Ok(Next::Describe(relation));
+            }
             Message::Insert { relation, new } => {
                 self.change(position, relation, RowChange::Insert { new }, data)?;
             }
@@ -295,8 +320,12 @@ impl BatchBuilder {
                 self.change(position, relation, RowChange::Delete { old }, data)?;
             }
             Message::Truncate { relations } => {
+                self.leaves.interrupt();
+                let options = data.get(5).copied().unwrap_or_default();
                 for relation in relations {
-                    self.change(position, relation, RowChange::Truncate, data)?;
+                    // What is kept of each is the message that would tell of it alone.
+                    let alone = [&b"T\0\0\0\x01"[..], &[options], &relation.to_be_bytes()].concat();
+                    self.change(position, relation, RowChange::Truncate, &alone)?;
                 }
             }
             Message::Other { tag } => {
@@ -313,14 +342,22 @@ impl BatchBuilder {
         change: RowChange<'_>,
         data: &[u8],
     ) -> Result<(), StreamError> {
+        if let Some(RootIdentity { old_row, columns }) = self.leaves.change(relation)
+            && let Some(root) = self.tables.get_mut(&relation)
+        {
+            root.set_identity(old_row, |column| columns.contains(column));
+        }
         if self.skipping {
             return Ok(());
         }
         let place = self.stitcher.next_change()?;
         let table = self.tables.get(&relation);
         let error = match table {
+            Some(table) if !change.fits(table) => {
+                "it has another number of columns than its table was described with".to_owned()
+            }
             // It keeps its place: the numbers of those behind it stay the same, whatever the rules.
-            Some(table) if change.is_ignored(table) => {
+            Some(table) if change.is_ignored(table, position) => {
                 self.ignored += 1;
                 return Ok(());
             }
@@ -343,18 +380,34 @@ impl BatchBuilder {
         error: &DecodeError,
         data: &[u8],
     ) -> Result<(), StreamError> {
-        if self.skipping {
-            return Ok(());
-        }
-        if let Some((b'I' | b'U' | b'D' | b'T', rest)) = data.split_first() {
-            let place = self.stitcher.next_change()?;
-            let oid = rest.first_chunk().map(|oid| u32::from_be_bytes(*oid));
-            let table = oid.and_then(|oid| self.tables.get(&oid));
-            self.batch.quarantine(position, &place, table, error.to_string(), data);
-        } else {
-            warn!(%position, %error, "ignored a message that is not pgoutput");
+        let (tag, rest) = data.split_first().unwrap_or((&0, &[]));
+        let oid = rest.first_chunk().map(|oid| u32::from_be_bytes(*oid));
+        match tag {
+            b'I' | b'U' | b'D' | b'T' if self.skipping => {}
+            b'I' | b'U' | b'D' | b'T' => {
+                let place = self.stitcher.next_change()?;
+                let table = oid.and_then(|oid| self.tables.get(&oid));
+                self.batch.quarantine(position, &place, table, error.to_string(), data);
+            }
+            b'R' => {
+                // What it was before it is no more: its rows must not be read that way.
+                match oid {
+                    Some(oid) => drop(self.tables.remove(&oid)),
+                    None => self.tables.clear(),
+                }
+                warn!(%position, %error, oid, "cannot read what a table is; its changes go to quarantine");
+            }
+            _ => warn!(%position, %error, "ignored a message that is not pgoutput"),
         }
         Ok(())
+    }
+}
+
+/// Which table a change of a row is of.
+fn relation_of_row(data: &[u8]) -> Option<u32> {
+    match data {
+        [b'I' | b'U' | b'D', rest @ ..] => Some(u32::from_be_bytes(*rest.first_chunk()?)),
+        _ => None,
     }
 }
 
@@ -364,7 +417,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::render::{CatalogFacts, ColumnMask, ColumnRule, Kind, OldRow};
+    use crate::render::{CatalogFacts, ColumnMask, ColumnRule, Dated, Kind};
 
     const OID: u32 = 7;
 
@@ -409,8 +462,9 @@ mod tests {
         let mut builder = BatchBuilder::new(writer, Lsn::new(start));
         let relation = b"R\0\0\0\x07public\0t\0f\0\x01\x01id\0\0\0\0\x14\xff\xff\xff\xff";
         let Ok(Next::Describe(relation)) = builder.take(data(relation)) else { panic!() };
-        let facts = CatalogFacts { key: vec!["id".to_owned()], old_row: OldRow::Whole };
-        builder.describe(OID, Table::new(relation, &facts, vec![Kind::Number]));
+        let key = Dated::always(vec!["id".to_owned()]);
+        let facts = CatalogFacts { key, kinds: vec![Dated::always(Kind::Number)] };
+        builder.describe(OID, Table::new(relation, facts));
         take_all(&mut builder, events);
         builder
     }
@@ -509,6 +563,78 @@ mod tests {
         let places: Vec<_> = batch.quarantined.iter().map(|one| one.sequence.0).collect();
         assert_eq!(places, [2, 3]);
         assert!(batch.quarantined[1].error.contains("oid 8"), "{}", batch.quarantined[1].error);
+    }
+
+    /// A builder that knows a table of a key and of a column that is ignored.
+    fn with_ignored_column(events: impl IntoIterator<Item = ReplicationEvent>) -> BatchBuilder {
+        let mut builder = after(0, []);
+        let relation = b"R\0\0\0\x08public\0t\0f\0\x02\x01id\0\0\0\0\x14\xff\xff\xff\xff\
+                         \x01at\0\0\0\0\x14\xff\xff\xff\xff";
+        let Ok(Next::Describe(relation)) = builder.take(data(relation)) else { panic!() };
+        let key = Dated::always(vec!["id".to_owned()]);
+        let kinds = vec![Dated::always(Kind::Number), Dated::always(Kind::Number)];
+        let mut table = Table::new(relation, CatalogFacts { key, kinds });
+        table.set_rules(|_| ColumnRule { is_ignored: true, mask: None });
+        builder.describe(8, table);
+        take_all(&mut builder, events);
+        builder
+    }
+
+    /// Of the column, and of nothing.
+    const IGNORED: &[u8] =
+        b"U\0\0\0\x08O\0\x02t\0\0\0\x011t\0\0\0\x011N\0\x02t\0\0\0\x011t\0\0\0\x012";
+    const OF_NOTHING: &[u8] = b"U\0\0\0\x08O\0\x02t\0\0\0\x011t\0\0\0\x011N\0\x02t\0\0\0\x011u";
+
+    #[test]
+    fn an_ignored_update_keeps_its_place_and_is_counted_when_its_transaction_ends() {
+        let events = [begin(10), data(IGNORED), data(OF_NOTHING), insert()];
+        let mut builder = with_ignored_column(events);
+        let first = builder.take_batch();
+        assert_eq!((first.rows.len(), first.boundary), (2, None));
+        take_all(&mut builder, [data(IGNORED), insert(), commit(11)]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 3)));
+        assert_eq!(batch.boundary.unwrap().ignored, 2);
+    }
+
+    #[test]
+    fn a_transaction_of_ignored_updates_alone_has_nothing_to_store() {
+        let mut builder = with_ignored_column([begin(10), data(IGNORED), commit(11)]);
+        assert!(!builder.is_ready());
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (0, (11, 0, 0)));
+        assert_eq!(
+            (batch.boundary.unwrap().ignored, batch.boundary.unwrap().last_commit),
+            (1, None)
+        );
+    }
+
+    #[test]
+    fn a_row_of_another_number_of_columns_is_quarantined() {
+        let shorter = data(b"I\0\0\0\x07N\0\0");
+        let longer = data(b"I\0\0\0\x07N\0\x02t\0\0\0\x011n");
+        let old = data(b"U\0\0\0\x07O\0\x02nnN\0\x01n");
+        let mut builder = after(0, [begin(10), shorter, longer, old, insert(), commit(11)]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), batch.quarantined.len()), (1, 3));
+    }
+
+    #[test]
+    fn rows_are_not_read_as_a_table_was_before_a_description_that_cannot_be_read() {
+        for broken in [&b"R\0\0\0\x07public\0\xFF\0f\0\0"[..], b"R\0"] {
+            let mut builder = after(0, [data(broken), begin(10), insert(), commit(11)]);
+            let batch = builder.take_batch();
+            assert_eq!((batch.rows.len(), batch.quarantined.len()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_truncate_of_tables_that_nobody_described_is_kept_once_for_each() {
+        let truncate = data(b"T\0\0\0\x02\x01\0\0\0\x08\0\0\0\x09");
+        let mut builder = after(0, [begin(10), truncate, commit(11)]);
+        let raw: Vec<_> =
+            builder.take_batch().quarantined.into_iter().map(|quarantined| quarantined.raw).collect();
+        assert_eq!(raw, [b"T\0\0\0\x01\x01\0\0\0\x08", b"T\0\0\0\x01\x01\0\0\0\x09"]);
     }
 
     #[test]

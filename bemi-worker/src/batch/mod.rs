@@ -11,6 +11,7 @@
 //! half of one.
 
 mod builder;
+mod leaves;
 
 use bemi_core::{CommitPosition, Lsn, Sequence, TransactionId};
 use jiff::Timestamp;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use bemi_core::Lsn;
+use bemi_core::{DDL_PREFIX, Lsn, MESSAGE_PREFIX};
 use pgwire_replication::ReplicationEvent;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -120,14 +120,17 @@ impl Flow {
     }
 
     async fn take(&mut self, event: ReplicationEvent) -> Result<(), WorkerError> {
+        let event = self.in_utf8(event).await?;
+        if self.builder.outruns_types(&event) {
+            self.wait_until_visible().await?;
+            self.catalog.read_types(self.builder.tables_mut()).await?;
+        }
         let next = self
             .builder
             .take(event)
             .map_err(|error| WorkerError::Stream { why: error.to_string() })?;
-        if let (Next::Describe(_) | Next::ReadRules, Some(id)) =
-            (&next, self.builder.transaction_id())
-        {
-            self.catalog.wait_until_visible(id).await?;
+        if matches!(next, Next::Describe(_) | Next::ReadRules) {
+            self.wait_until_visible().await?;
         }
         match next {
             Next::Continue => {}
@@ -139,6 +142,24 @@ impl Flow {
             Next::Idle { reply_requested } => self.answer_due |= reply_requested,
         }
         Ok(())
+    }
+
+    /// Waits until the catalog shows what the transaction at hand has done to it.
+    async fn wait_until_visible(&self) -> Result<(), WorkerError> {
+        match self.builder.transaction_id() {
+            Some(id) => self.catalog.wait_until_visible(id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the text of a message into the encoding that everything else has.
+    async fn in_utf8(&self, mut event: ReplicationEvent) -> Result<ReplicationEvent, WorkerError> {
+        if let ReplicationEvent::Message { transactional: true, prefix, content, .. } = &mut event
+            && matches!(prefix.as_str(), MESSAGE_PREFIX | DDL_PREFIX)
+        {
+            *content = self.catalog.to_utf8(std::mem::take(content)).await?;
+        }
+        Ok(event)
     }
 
     /// Gives the batch to the sink, once there is room.

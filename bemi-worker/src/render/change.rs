@@ -6,6 +6,7 @@ use crate::decode::{OldTuple, Tuple};
 use crate::stitch::Place;
 
 use super::copy::{CopyRows, RowTooLarge};
+use super::ignored::changes_only_ignored;
 use super::row::{RowNotes, write_after, write_before, write_key};
 use super::table::Table;
 
@@ -36,19 +37,55 @@ pub(crate) const COPY_COLUMNS: [&str; 19] = [
 /// What happened to a row, or to a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RowChange<'a> {
-    Insert { new: Tuple<'a> },
-    Update { old: Option<OldTuple<'a>>, new: Tuple<'a> },
-    Delete { old: OldTuple<'a> },
+    Insert {
+        new: Tuple<'a>,
+    },
+    Update {
+        old: Option<OldTuple<'a>>,
+        new: Tuple<'a>,
+    },
+    Delete {
+        old: OldTuple<'a>,
+    },
     Truncate,
+    /// No change: a row that is there.
+    Snapshot {
+        new: Tuple<'a>,
+    },
+    /// A command that changed the shape of the table: a JSON object that says which.
+    Ddl {
+        command: &'a str,
+    },
 }
 
 impl<'a> RowChange<'a> {
+    /// Whether nobody wants to know of it, by the rules for the table's columns.
+    pub(crate) fn is_ignored(self, table: &Table, position: Lsn) -> bool {
+        match self {
+            Self::Update { old, new } => changes_only_ignored(table, position, old, new),
+            Self::Insert { .. }
+            | Self::Delete { .. }
+            | Self::Truncate
+            | Self::Snapshot { .. }
+            | Self::Ddl { .. } => false,
+        }
+    }
+
+    /// Whether its rows have a value for each column of the table. Where they do not, nobody can say
+    /// which value is whose.
+    pub(crate) fn fits(self, table: &Table) -> bool {
+        let rows = [self.old().map(OldTuple::tuple), self.new_row()];
+        rows.into_iter().flatten().all(|row| row.len() == table.columns.len())
+    }
+
     fn operation(self) -> Operation {
         match self {
             Self::Insert { .. } => Operation::Create,
             Self::Update { .. } => Operation::Update,
             Self::Delete { .. } => Operation::Delete,
             Self::Truncate => Operation::Truncate,
+            Self::Ddl { .. } => Operation::Ddl,
+            Self::Snapshot { .. } => Operation::Snapshot,
         }
     }
 
@@ -56,14 +93,14 @@ impl<'a> RowChange<'a> {
         match self {
             Self::Update { old, .. } => old,
             Self::Delete { old } => Some(old),
-            Self::Insert { .. } | Self::Truncate => None,
+            Self::Insert { .. } | Self::Truncate | Self::Snapshot { .. } | Self::Ddl { .. } => None,
         }
     }
 
     fn new_row(self) -> Option<Tuple<'a>> {
         match self {
-            Self::Insert { new } | Self::Update { new, .. } => Some(new),
-            Self::Delete { .. } | Self::Truncate => None,
+            Self::Insert { new } | Self::Update { new, .. } | Self::Snapshot { new } => Some(new),
+            Self::Delete { .. } | Self::Truncate | Self::Ddl { .. } => None,
         }
     }
 }
@@ -103,13 +140,13 @@ impl ChangeWriter {
         key.clear();
         previous_key.clear();
         let has_key = match (new, old) {
-            (Some(new), old) => write_key(key, table, new, old),
-            (None, Some(old)) => write_key(key, table, old.tuple(), None),
+            (Some(new), old) => write_key(key, table, position, new, old),
+            (None, Some(old)) => write_key(key, table, position, old.tuple(), None),
             (None, None) => false,
         };
         let key_changed = has_key
             && new.is_some()
-            && old.is_some_and(|old| write_key(previous_key, table, old.tuple(), None))
+            && old.is_some_and(|old| write_key(previous_key, table, position, old.tuple(), None))
             && key != previous_key;
 
         let columns = i16::try_from(COPY_COLUMNS.len()).unwrap_or(i16::MAX);
@@ -121,17 +158,28 @@ impl ChangeWriter {
                 has_key
             })?;
             let before_complete = row.jsonb(|out| match change {
-                RowChange::Update { old, new } => write_before(out, table, old, Some(new), notes),
-                RowChange::Delete { old } => write_before(out, table, Some(old), None, notes),
-                // There was no row: nothing is all of it.
-                RowChange::Insert { .. } | RowChange::Truncate => {
+                RowChange::Update { old, new } => {
+                    write_before(out, table, position, old, Some(new), notes)
+                }
+                RowChange::Delete { old } => {
+                    write_before(out, table, position, Some(old), None, notes)
+                }
+                // There was no row, or none is told of: nothing is all of it.
+                RowChange::Insert { .. } | RowChange::Snapshot { .. } => {
                     out.extend_from_slice(b"{}");
-                    matches!(change, RowChange::Insert { .. })
+                    true
+                }
+                RowChange::Truncate | RowChange::Ddl { .. } => {
+                    out.extend_from_slice(b"{}");
+                    false
                 }
             })?;
-            row.jsonb(|out| match new {
-                Some(new) => write_after(out, table, new, old, notes),
-                None => out.extend_from_slice(b"{}"),
+            row.jsonb(|out| match change {
+                RowChange::Insert { new }
+                | RowChange::Update { new, .. }
+                | RowChange::Snapshot { new } => write_after(out, table, position, new, old, notes),
+                RowChange::Delete { .. } | RowChange::Truncate => out.extend_from_slice(b"{}"),
+                RowChange::Ddl { command } => out.extend_from_slice(command.as_bytes()),
             })?;
             row.jsonb(|out| out.extend_from_slice(place.context.as_bytes()))?;
             row.text(database)?;

@@ -27,6 +27,9 @@ pub(crate) enum Kind {
     Composite { attributes: Vec<(String, Arc<Kind>)> },
     /// An object of strings.
     Hstore,
+    /// What a cast to `json` that somebody defined makes of it, as that of PostGIS for `geometry`. Only
+    /// the server can run that: a string of its text, marked.
+    CastToJson,
     /// The catalog does not know the type any more: a string of the server's text, marked.
     Unknown,
 }

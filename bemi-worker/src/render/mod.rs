@@ -12,6 +12,7 @@ mod array;
 mod change;
 mod composite;
 mod copy;
+mod dated;
 mod hstore;
 mod ignored;
 mod json;
@@ -26,6 +27,7 @@ pub(crate) use self::change::{COPY_COLUMNS, ChangeWriter, RowChange};
 pub(crate) use self::copy::{
     COPY_HEADER, COPY_TRAILER, CopyRows, POSTGRES_EPOCH_MICROSECONDS, read_row,
 };
+pub(crate) use self::dated::{Dated, Stretch};
 pub(crate) use self::json::write_string;
 pub(crate) use self::jsonb::check as check_jsonb;
 pub(crate) use self::kind::Kind;

@@ -1,5 +1,7 @@
 //! One row as a JSON object, and its key as text.
 
+use bemi_core::Lsn;
+
 use crate::decode::{OldTuple, Tuple, TupleValue};
 
 use super::Fidelity;
@@ -35,6 +37,7 @@ impl RowNotes {
 pub(super) fn write_after(
     out: &mut Vec<u8>,
     table: &Table,
+    position: Lsn,
     new: Tuple<'_>,
     old: Option<OldTuple<'_>>,
     notes: &mut RowNotes,
@@ -50,7 +53,7 @@ pub(super) fn write_after(
         };
         if value == TupleValue::Unchanged {
             notes.unavailable.push(index);
-        } else if object.member(column, value) == Fidelity::Encoded {
+        } else if object.member(column, position, value) == Fidelity::Encoded {
             notes.note_encoded(index);
         }
     }
@@ -63,13 +66,14 @@ pub(super) fn write_after(
 pub(super) fn write_before(
     out: &mut Vec<u8>,
     table: &Table,
+    position: Lsn,
     old: Option<OldTuple<'_>>,
     new: Option<Tuple<'_>>,
     notes: &mut RowNotes,
 ) -> bool {
     let old_row = match old {
         // The letter of an old row is that of the root's replica identity, its content that of the
-        // partition's: only where the catalog has one answer for all is the row whole.
+        // leaf's.
         Some(_) => table.old_row,
         None => OldRow::Identity,
     };
@@ -90,8 +94,7 @@ pub(super) fn write_before(
         };
         if value == TupleValue::Unchanged {
             complete = false;
-        } else if told && object.member(column, value) == Fidelity::Encoded
-        {
+        } else if told && object.member(column, position, value) == Fidelity::Encoded {
             notes.note_encoded(index);
         }
     }
@@ -104,6 +107,7 @@ pub(super) fn write_before(
 pub(super) fn write_key(
     out: &mut Vec<u8>,
     table: &Table,
+    position: Lsn,
     row: Tuple<'_>,
     old: Option<OldTuple<'_>>,
 ) -> bool {
@@ -118,14 +122,14 @@ pub(super) fn write_key(
             TupleValue::Null | TupleValue::Unchanged => None,
         }
     };
-    let told = match table.key.as_slice() {
+    let told = match table.key_at(position) {
         [] => false,
         [index] => text(*index)
             .is_some_and(|text| write_key_part(out, table.mask(*index), text, write_plain)),
         several => {
             out.push(b'[');
-            let told = several.iter().enumerate().all(|(position, index)| {
-                if position > 0 {
+            let told = several.iter().enumerate().all(|(place, index)| {
+                if place > 0 {
                     out.push(b',');
                 }
                 text(*index).is_some_and(|text| {
@@ -192,14 +196,14 @@ impl<'a> Object<'a> {
         Self { out, is_empty: true }
     }
 
-    fn member(&mut self, column: &TableColumn, value: TupleValue<'_>) -> Fidelity {
+    fn member(&mut self, column: &TableColumn, position: Lsn, value: TupleValue<'_>) -> Fidelity {
         if !self.is_empty {
             self.out.push(b',');
         }
         self.is_empty = false;
         self.out.extend_from_slice(&column.json_key);
         match (value, &column.rule.mask) {
-            (TupleValue::Text(text), None) => write_value(self.out, &column.kind, text),
+            (TupleValue::Text(text), None) => write_value(self.out, column.kind_at(position), text),
             (TupleValue::Text(text), Some(mask)) => {
                 mask.write_json(self.out, text);
                 Fidelity::Exact

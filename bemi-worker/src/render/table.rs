@@ -1,9 +1,12 @@
 //! A table, as it is needed to render its rows: what the stream says of it, completed by what only
 //! the catalog knows.
 
+use bemi_core::Lsn;
+
 use crate::decode::{Relation, ReplicaIdentity};
 
 use super::Kind;
+use super::dated::{Dated, Stretch};
 use super::json::write_string;
 use super::mask::{ColumnMask, ColumnRule};
 
@@ -14,8 +17,10 @@ pub(crate) struct Table {
     pub(crate) name: String,
     pub(super) columns: Vec<TableColumn>,
     /// The primary key's columns, in the order of its index; empty where there is none.
-    pub(super) key: Vec<usize>,
+    key: Dated<Vec<usize>>,
     pub(super) old_row: OldRow,
+    /// Up to where all types are known.
+    types_end: Lsn,
     /// Whether there are columns whose changes are ignored.
     pub(super) ignores_columns: bool,
 }
@@ -25,7 +30,8 @@ pub(super) struct TableColumn {
     pub(super) name: String,
     /// `"name":`, ready to be copied.
     pub(super) json_key: Vec<u8>,
-    pub(super) kind: Kind,
+    type_oid: u32,
+    kind: Dated<Kind>,
     pub(super) in_identity: bool,
     pub(super) rule: ColumnRule,
 }
@@ -42,28 +48,13 @@ pub(crate) enum OldRow {
 }
 
 /// What the catalog knows of a table and the stream does not.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct CatalogFacts {
-    /// The primary key's column names in index order, else those of the replica identity's index.
-    pub(crate) key: Vec<String>,
-    /// What an old row is worth, by the replica identity of the table, or of all its partitions.
-    pub(crate) old_row: OldRow,
-}
-
-impl CatalogFacts {
-    /// All that can be said where the catalog does not have the table any more: what the stream
-    /// itself says. A key of one column needs no order.
-    pub(crate) fn of_dropped(relation: &Relation) -> Self {
-        let identity: Vec<_> =
-            relation.columns.iter().filter(|column| column.in_identity).collect();
-        let by_key =
-            matches!(relation.replica_identity, ReplicaIdentity::Default | ReplicaIdentity::Index);
-        let key = match identity.as_slice() {
-            [column] if by_key => vec![column.name.clone()],
-            _ => Vec::new(),
-        };
-        Self { key, old_row: OldRow::of(relation.replica_identity) }
-    }
+    /// The primary key's column names in index order, else those of the replica identity's index; the
+    /// relation has them all.
+    pub(crate) key: Dated<Vec<String>>,
+    /// What becomes of the columns' values, in order.
+    pub(crate) kinds: Vec<Dated<Kind>>,
 }
 
 impl OldRow {
@@ -73,18 +64,19 @@ impl OldRow {
 }
 
 impl Table {
-    /// Completes a relation. `kinds` holds one entry a column, in order.
-    ///
-    /// A key that the catalog has but the relation does not, because the table has changed since, is
-    /// no key: [`Table::has_key`] is `false` then.
-    pub(crate) fn new(relation: Relation, facts: &CatalogFacts, kinds: Vec<Kind>) -> Self {
+    /// Completes a relation.
+    pub(crate) fn new(relation: Relation, facts: CatalogFacts) -> Self {
         let position =
             |name: &String| relation.columns.iter().position(|column| column.name == *name);
-        let key = facts.key.iter().map(position).collect::<Option<Vec<_>>>().unwrap_or_default();
+        let key = facts.key.map(|names| {
+            names.iter().map(position).collect::<Option<Vec<_>>>().unwrap_or_default()
+        });
+        let old_row = OldRow::of(relation.replica_identity);
+        let types_end = types_end(&facts.kinds);
         let columns = relation
             .columns
             .into_iter()
-            .zip(kinds)
+            .zip(facts.kinds)
             .map(|(column, kind)| {
                 let mut json_key = Vec::with_capacity(column.name.len() + 3);
                 write_string(&mut json_key, column.name.as_bytes());
@@ -93,6 +85,7 @@ impl Table {
                     rule: ColumnRule::default(),
                     name: column.name,
                     json_key,
+                    type_oid: column.type_oid,
                     kind,
                     in_identity: column.in_identity,
                 }
@@ -103,15 +96,73 @@ impl Table {
             name: relation.name,
             columns,
             key,
-            old_row: facts.old_row,
+            old_row,
+            types_end,
             ignores_columns: false,
         }
     }
 
     /// Where a change belongs that has no row: a table by its name alone.
     pub(crate) fn without_columns(schema: String, name: String) -> Self {
-        let (columns, key) = (Vec::new(), Vec::new());
-        Self { schema, name, columns, key, old_row: OldRow::Identity, ignores_columns: false }
+        let (columns, key) = (Vec::new(), Dated::always(Vec::new()));
+        Self {
+            schema,
+            name,
+            columns,
+            key,
+            old_row: OldRow::Identity,
+            types_end: Stretch::ALWAYS.end(),
+            ignores_columns: false,
+        }
+    }
+
+    /// Says what old rows are worth, where leaves of the table have identities of their own, and which
+    /// columns are there in any case.
+    pub(crate) fn set_identity(&mut self, old_row: OldRow, is_there: impl Fn(&str) -> bool) {
+        self.old_row = old_row;
+        for column in &mut self.columns {
+            column.in_identity = is_there(&column.name);
+        }
+    }
+
+    /// The same for rows that are read now, and not from the stream: whatever their place in the WAL,
+    /// the catalog of now is theirs.
+    pub(crate) fn at_present(mut self) -> Self {
+        self.key = self.key.everywhere();
+        for column in &mut self.columns {
+            column.kind = column.kind.clone().everywhere();
+        }
+        self
+    }
+
+    /// Whether rows come out as those of `other`, a table with the same columns.
+    pub(crate) fn renders_as(&self, other: &Self) -> bool {
+        let kinds = |column: &TableColumn| column.kind.anywhere().clone();
+        self.key.anywhere() == other.key.anywhere()
+            && self.columns.iter().map(kinds).eq(other.columns.iter().map(kinds))
+    }
+
+    /// The types of the columns.
+    pub(crate) fn types(&self) -> impl Iterator<Item = u32> {
+        self.columns.iter().map(|column| column.type_oid)
+    }
+
+    /// Says of each type anew what becomes of its values.
+    pub(crate) fn set_kinds(&mut self, kind_of: impl Fn(u32) -> Dated<Kind>) {
+        for column in &mut self.columns {
+            column.kind = kind_of(column.type_oid);
+        }
+        self.types_end = types_end(self.columns.iter().map(|column| &column.kind));
+    }
+
+    /// Where the types must be read again: they are known up to there.
+    pub(crate) fn types_end(&self) -> Lsn {
+        self.types_end
+    }
+
+    /// Whether there are types that may be altered without the stream saying so.
+    pub(crate) fn may_change(&self) -> bool {
+        self.types_end() < Stretch::ALWAYS.end()
     }
 
     /// Says of each column what rules there are for it, in place of those before. A change of the key
@@ -119,7 +170,7 @@ impl Table {
     pub(crate) fn set_rules(&mut self, rule_of: impl Fn(&str) -> ColumnRule) {
         for (index, column) in self.columns.iter_mut().enumerate() {
             column.rule = rule_of(&column.name);
-            column.rule.is_ignored &= !self.key.contains(&index);
+            column.rule.is_ignored &= !self.key.anywhere().contains(&index);
         }
         self.ignores_columns = self.columns.iter().any(|column| column.rule.is_ignored);
     }
@@ -131,9 +182,14 @@ impl Table {
 
     /// Whether rows have a key that is masked so that it says nothing.
     pub(crate) fn hides_key(&self) -> bool {
-        self.key.iter().any(|index| {
+        self.key.anywhere().iter().any(|index| {
             matches!(self.mask(*index), Some(ColumnMask::Drop | ColumnMask::Text { .. }))
         })
+    }
+
+    /// Whether a column of the key must not be stored as it is.
+    pub(crate) fn masks_key(&self) -> bool {
+        self.key.anywhere().iter().any(|index| self.mask(*index).is_some())
     }
 
     /// What stands for the values of a column.
@@ -141,9 +197,14 @@ impl Table {
         self.columns.get(index).and_then(|column| column.rule.mask.as_ref())
     }
 
-    /// Whether rows have a key.
-    pub(crate) fn has_key(&self) -> bool {
-        !self.key.is_empty()
+    /// The key's columns for a row at a position of the WAL; empty where it has none, or nobody knows.
+    pub(super) fn key_at(&self, position: Lsn) -> &[usize] {
+        self.key.at(position).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether it is known which columns are the key of a row at a position of the WAL, if any.
+    pub(super) fn knows_key(&self, position: Lsn) -> bool {
+        self.key.at(position).is_some()
     }
 
     /// Whether a column is part of the replica identity.
@@ -156,7 +217,19 @@ impl Table {
     }
 }
 
+fn types_end<'k>(kinds: impl IntoIterator<Item = &'k Dated<Kind>>) -> Lsn {
+    kinds.into_iter().map(Dated::holds).fold(Stretch::ALWAYS, Stretch::and).end()
+}
+
+/// What becomes of a value whose type is not known at its place in the WAL.
+static UNKNOWN: Kind = Kind::Unknown;
+
 impl TableColumn {
+    /// What becomes of a value in a row at a position of the WAL.
+    pub(super) fn kind_at(&self, position: Lsn) -> &Kind {
+        self.kind.at(position).unwrap_or(&UNKNOWN)
+    }
+
     /// Whether it is left out.
     pub(super) fn is_dropped(&self) -> bool {
         matches!(self.rule.mask, Some(ColumnMask::Drop))

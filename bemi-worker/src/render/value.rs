@@ -3,7 +3,7 @@
 use super::{Fidelity, Kind, array, composite, hstore, json, jsonb};
 
 /// Writes the JSON of a value whose text the server sent.
-pub(super) fn write_value(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Fidelity {
+pub(crate) fn write_value(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Fidelity {
     let start = out.len();
     match write_exact(out, kind, text) {
         Some(fidelity) => fidelity,
@@ -19,22 +19,25 @@ pub(super) fn write_value(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Fideli
 fn write_exact(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Option<Fidelity> {
     match kind {
         Kind::Text => return json::write_string(out, text).then_some(Fidelity::Exact),
-        Kind::Unknown => return None,
-        Kind::Number if is_json_number(text) => out.extend_from_slice(text),
-        // NaN and the infinities.
-        Kind::Number => return json::write_string(out, text).then_some(Fidelity::Exact),
+        Kind::CastToJson | Kind::Unknown => return None,
+        Kind::Number => match text {
+            b"NaN" | b"Infinity" | b"-Infinity" => {
+                return json::write_string(out, text).then_some(Fidelity::Exact);
+            }
+            _ => {
+                jsonb::check_number(text).ok()?;
+                out.extend_from_slice(text);
+            }
+        },
         Kind::Boolean => match text {
             b"t" => out.extend_from_slice(b"true"),
             b"f" => out.extend_from_slice(b"false"),
             _ => return None,
         },
         Kind::Timestamp | Kind::TimestampTz => write_timestamp(out, text)?,
-        Kind::Json => {
+        // An attribute of a composite may have become `jsonb` after this was written.
+        Kind::Json | Kind::Jsonb => {
             jsonb::check(text).ok()?;
-            out.extend_from_slice(text);
-        }
-        Kind::Jsonb => {
-            std::str::from_utf8(text).ok()?;
             out.extend_from_slice(text);
         }
         Kind::Array { element, delimiter } => {
@@ -45,12 +48,6 @@ fn write_exact(out: &mut Vec<u8>, kind: &Kind, text: &[u8]) -> Option<Fidelity> 
         Kind::Hstore => hstore::write_object(out, text)?,
     }
     Some(Fidelity::Exact)
-}
-
-/// `to_jsonb` writes a number as it is if JSON can read it.
-fn is_json_number(text: &[u8]) -> bool {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    digits.first().is_some_and(u8::is_ascii_digit)
 }
 
 /// `2004-10-19 10:23:54+00 BC` becomes `2004-10-19T10:23:54+00:00 BC`: the form of XML Schema,
@@ -151,11 +148,20 @@ mod tests {
     fn a_text_that_its_type_does_not_promise_is_kept_and_marked() {
         for (kind, text) in [
             (Kind::Boolean, "yes"),
+            (Kind::Number, ""),
+            (Kind::Number, "-"),
+            (Kind::Number, "1a"),
+            (Kind::Number, "007"),
+            (Kind::Number, "1e400000"),
+            (Kind::Number, "inf"),
+            (Kind::Jsonb, "{"),
+            (Kind::Jsonb, "text"),
             (Kind::Timestamp, "19/10/2004 10:23:54"),
             (Kind::Timestamp, "2004-10-19"),
             (Kind::Json, "{"),
             (Kind::Json, r#""\u0000""#),
             (Kind::Hstore, "a"),
+            (Kind::CastToJson, "0101000000"),
             (Kind::Unknown, "x"),
         ] {
             let (json, fidelity) = render(&kind, text);

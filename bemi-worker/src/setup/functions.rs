@@ -148,7 +148,7 @@ END
 const SET_CONTEXT: &str = r#"
 DECLARE
     content text;
-    message bytea;
+    bytes integer;
 BEGIN
     context := coalesce(nullif(context, 'null'), '{}');
     IF jsonb_typeof(context) <> 'object' THEN
@@ -158,18 +158,17 @@ BEGIN
             HINT = 'Write SELECT bemi.set_context(''{"user": "ops"}'').';
     END IF;
     content := bemi.redacted(context);
-    message := convert_to(content, 'UTF8');
-    IF octet_length(message) > 1000000 THEN
+    bytes := octet_length(convert_to(content, 'UTF8'));
+    IF bytes > 1000000 THEN
         RAISE program_limit_exceeded USING
-            MESSAGE = format('bemi: the context has %s bytes, and may have 1000000',
-                             octet_length(message)),
+            MESSAGE = format('bemi: the context has %s bytes, and may have 1000000', bytes),
             HINT = 'Leave its large values out.';
     END IF;
     -- Nothing can be changed that it could govern, and a standby would refuse the message.
     IF current_setting('transaction_read_only')::boolean THEN
         RETURN;
     END IF;
-    PERFORM pg_logical_emit_message(true, '_bemi', message);
+    PERFORM pg_logical_emit_message(true, '_bemi', content);
     PERFORM set_config('bemi.context', content, true), set_config('bemi.emitted', content, true);
 END
 "#;
@@ -222,7 +221,7 @@ DECLARE
     client text;
     inputs text := said;
     context jsonb;
-    message bytea;
+    message text;
 BEGIN
     IF is_request THEN
         path := nullif(current_setting('request.path', true), '');
@@ -248,10 +247,9 @@ BEGIN
                 context := context || jsonb_build_object('client', bemi.parsed(client, 16384));
             END IF;
         END IF;
-        message := convert_to(context::text, 'UTF8');
+        message := context::text;
     EXCEPTION WHEN OTHERS THEN
-        message := convert_to(jsonb_build_object('_bemi', jsonb_build_object('error', sqlerrm))::text,
-                              'UTF8');
+        message := jsonb_build_object('_bemi', jsonb_build_object('error', sqlerrm))::text;
     END;
     PERFORM pg_logical_emit_message(true, '_bemi', message);
     PERFORM set_config('bemi.emitted', inputs, true);

@@ -8,8 +8,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod backfill;
+mod catalog;
 mod ddl;
 mod delivery;
+mod encodings;
 mod faults;
 mod gaps;
 mod known_breakers;
