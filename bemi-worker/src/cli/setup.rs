@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::WorkerError;
 use crate::config::identity::IdentityRule;
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, SlotName};
 use crate::setup::{self, Preview, SetupOptions, SetupReport};
 
 const AFTER_HELP: &str = "\
@@ -16,6 +16,7 @@ Examples:
   bemi-worker setup --mask users.email=hash --mask 'name,\"Odd=Name\".x=text:(hidden)'
   bemi-worker setup --tables 'public.*' --postgrest
   bemi-worker setup --replica-identity full:todo,sales.* --ddl
+  bemi-worker setup --all-tables --adopt --dry-run
   bemi-worker setup --all-tables --print-sql | less
 
 It creates what is missing and can be run again, for more tables too: rules add up, without --tables
@@ -30,6 +31,15 @@ also have new tables tracked by themselves.";
 pub(super) struct Arguments {
     #[command(flatten)]
     tracking: Tracking,
+
+    /// Take over the installation of the family's original worker: go on from its slot, bemi_local or
+    /// bemi or the one that is named, and keep the rows of its table changes. Stop it first
+    #[arg(long, value_name = "SLOT", num_args = 0..=1, require_equals = true)]
+    adopt: Option<Option<SlotName>>,
+
+    /// Drop the slot and the publication of the original worker, once they are taken over
+    #[arg(long, requires = "adopt")]
+    drop_old: bool,
 
     /// Tell what would be done, and change nothing
     #[arg(long)]
@@ -155,7 +165,13 @@ pub(super) async fn run(
     config: &Config,
     file: &config::Tracking,
 ) -> Result<ExitCode, WorkerError> {
-    let options = arguments.tracking.options(file)?;
+    let mut options = arguments.tracking.options(file)?;
+    if let Some(slot) = arguments.adopt {
+        options = options.adopt(slot);
+    }
+    if arguments.drop_old {
+        options = options.drop_adopted_rest();
+    }
     if arguments.print_sql {
         let preview = setup::preview(config, &options).await?;
         io::stdout().write_all(preview.sql.as_bytes())?;

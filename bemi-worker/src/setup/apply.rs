@@ -14,6 +14,7 @@ use tracing::info;
 use super::inspect::{Found, RecordKind};
 use super::plan::{Action, Plan, Side, Start, Step};
 use super::source_schema::QUIET;
+use super::take_over::take_over;
 use crate::WorkerError;
 use crate::config::Config;
 use crate::connect::Fault;
@@ -119,6 +120,10 @@ pub(super) async fn apply(
                     }
                     _ => failed()(error),
                 })?);
+            }
+            Action::CopySlot { from, publication } => {
+                let copied = take_over(sessions, config, from, publication.as_deref()).await?;
+                position = Some(copied);
             }
             Action::StartCheckpoint(start) => {
                 let position = position.unwrap_or_default();

@@ -81,6 +81,7 @@ impl Follower {
                 // Not of tables.
                 Action::IfAllowed { .. }
                 | Action::CreateSlot { .. }
+                | Action::CopySlot { .. }
                 | Action::StartCheckpoint(_) => {
                     continue;
                 }

@@ -21,6 +21,7 @@ mod request_triggers;
 pub(crate) mod rules;
 mod script;
 pub(crate) mod source_schema;
+mod take_over;
 mod teardown;
 
 pub(crate) use follow::{Followed, Follower, LOOK_INTERVAL};
@@ -28,7 +29,7 @@ pub use options::{IdentityPolicy, SetupOptions, TeardownOptions};
 pub use teardown::{preview_teardown, teardown, teardown_with};
 
 use self::apply::Sessions;
-use self::inspect::Found;
+use self::inspect::{Found, Original};
 use self::plan::Plan;
 use crate::WorkerError;
 use crate::config::Config;
@@ -103,7 +104,7 @@ pub async fn run_with(
     let mut sessions = Sessions::open(config).await?;
     let mut report = SetupReport::default();
     for round in 1..=ROUNDS_MAX {
-        let found = sessions.inspect(config).await?;
+        let found = inspect(&sessions, config, options).await?;
         let plan = plan::plan(options, config, &found)?;
         plan.problems.clone().into_result()?;
         let outcome = apply::apply(&plan, config, &found, &mut sessions, &mut tell).await?;
@@ -129,9 +130,24 @@ pub async fn run_with(
 /// Safe.
 pub async fn preview(config: &Config, options: &SetupOptions) -> Result<Preview, WorkerError> {
     let sessions = Sessions::open(config).await?;
-    let found = sessions.inspect(config).await?;
+    let found = inspect(&sessions, config, options).await?;
     let plan = plan::plan(options, config, &found)?;
     Preview::of(plan, config, &found)
+}
+
+/// Both databases, and what another's installation has left in them.
+async fn inspect(
+    sessions: &Sessions,
+    config: &Config,
+    options: &SetupOptions,
+) -> Result<Found, WorkerError> {
+    let mut found = sessions.inspect(config).await?;
+    let slot = options.adoption.as_ref().and_then(|adoption| adoption.slot.as_ref());
+    let (source, destination) = (&sessions.source, &sessions.destination);
+    found.original = Original::inspect(source, destination, &found, config, slot)
+        .await
+        .map_err(WorkerError::database("look for an original worker's installation"))?;
+    Ok(found)
 }
 
 impl Preview {

@@ -1,9 +1,9 @@
 //! What setup and teardown can be asked for.
 
-use crate::config::ConfigError;
 use crate::config::identity::IdentityRule;
 use crate::config::mask::Masking;
 use crate::config::pattern::{AnyPattern, ColumnPattern, Exclusion, TablePattern, list};
+use crate::config::{ConfigError, SlotName};
 
 /// What setup is asked for. What is not said stays as the last setup left it.
 ///
@@ -27,8 +27,18 @@ pub struct SetupOptions {
     pub(super) forgotten: Vec<AnyPattern>,
     pub(super) identity: Option<IdentityRule>,
     pub(super) recreates_slot: bool,
+    pub(super) adoption: Option<Adoption>,
     pub(super) takes_requests: Option<bool>,
     pub(super) records_ddl: Option<bool>,
+}
+
+/// How another's installation is to be taken over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Adoption {
+    /// The name of its slot, where it is not the usual one.
+    pub(super) slot: Option<SlotName>,
+    /// Whether what it leaves behind is to be removed.
+    pub(super) drops_rest: bool,
 }
 
 /// What to do about tables whose old rows are not whole in the WAL.
@@ -162,6 +172,21 @@ impl SetupOptions {
     #[must_use]
     pub fn ddl(mut self, records: bool) -> Self {
         self.records_ddl = Some(records);
+        self
+    }
+
+    /// Takes the installation of the family's original worker over: goes on from its slot, `None` for
+    /// the one with which it comes, and keeps the rows of its table.
+    #[must_use]
+    pub fn adopt(mut self, slot: Option<SlotName>) -> Self {
+        self.adoption.get_or_insert_default().slot = slot;
+        self
+    }
+
+    /// Takes it over, and drops its slot and its publication.
+    #[must_use]
+    pub fn drop_adopted_rest(mut self) -> Self {
+        self.adoption.get_or_insert_default().drops_rest = true;
         self
     }
 

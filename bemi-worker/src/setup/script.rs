@@ -8,7 +8,7 @@ use super::apply::LOCK_TIMEOUT_SHORT;
 use super::inspect::{Found, RecordKind};
 use super::plan::{Action, Plan, Side, Start};
 use super::source_schema::QUIET;
-use crate::config::Config;
+use crate::config::{Config, SlotName};
 
 /// The script. Where source and destination differ it says which part belongs where.
 pub(super) fn script(plan: &Plan, config: &Config, found: &Found) -> String {
@@ -47,6 +47,7 @@ fn part(out: &mut String, plan: &Plan, config: &Config, found: &Found, only: Opt
                 transaction(&quick)
             }
             Action::CreateSlot { drops_lost } => slot(config, *drops_lost),
+            Action::CopySlot { from, .. } => copied_slot(config, from),
             Action::StartCheckpoint(start) => checkpoint(config, found, start),
         };
         if is_first && step.side == Side::Source {
@@ -84,6 +85,30 @@ fn slot(config: &Config, drops_lost: bool) -> Vec<String> {
          WHERE slot_name = '{slot}' ON CONFLICT (kind, name) DO UPDATE SET former = excluded.former"
     ));
     statements
+}
+
+/// A script cannot look into the original worker's slot: it goes on only where that is acknowledged
+/// beyond the mark.
+fn copied_slot(config: &Config, from: &SlotName) -> Vec<String> {
+    let (slot, kind) = (&config.slot, RecordKind::Slot.text());
+    let mark = RecordKind::OriginalSlot.text();
+    vec![
+        "-- the original worker must have stopped, and all that it read must be stored".to_owned(),
+        format!(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_replication_slots s \
+             JOIN bemi.installation i ON i.kind = '{mark}' AND i.name = s.slot_name \
+             WHERE s.slot_name = '{from}' AND NOT s.active \
+             AND s.confirmed_flush_lsn >= i.former::pg_lsn) THEN \
+             RAISE EXCEPTION 'the original worker still streams from {from}, or has not caught up'; \
+             END IF; END $$"
+        ),
+        format!("SELECT pg_copy_logical_replication_slot('{from}', '{slot}', false, 'pgoutput')"),
+        format!(
+            "INSERT INTO bemi.installation (kind, name, former) \
+             SELECT '{kind}', slot_name, confirmed_flush_lsn::text FROM pg_replication_slots \
+             WHERE slot_name = '{slot}'"
+        ),
+    ]
 }
 
 /// Where the slot is known in the source alone, the checkpoint is for `bemi-worker setup` to write,

@@ -182,6 +182,10 @@ fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
     let schema = &config.changes_schema;
     let mut sql = Vec::new();
     match &destination.changes {
+        Some(changes) if changes.is_adopted => plan.notes.push(format!(
+            "{schema}.changes was taken over with rows that this worker did not store, and stays; \
+             if nobody needs them: DROP TABLE {schema}.changes"
+        )),
         Some(changes) if changes.unlike_ours().is_none() => {
             sql.push(format!("DROP TABLE {}.changes", escape_identifier(schema)));
         }

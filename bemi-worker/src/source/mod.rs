@@ -15,5 +15,5 @@ mod stream;
 pub(crate) use self::catalog::Catalog;
 pub(crate) use self::resume::{Gap, check_gap};
 pub(crate) use self::rules::{ColumnRules, StoredRule};
-pub(crate) use self::slot::{SlotState, create_slot, drop_slot};
+pub(crate) use self::slot::{SlotState, advance_slot, copy_slot, create_slot, drop_slot};
 pub(crate) use self::stream::{ExportedSnapshot, Stream, System};

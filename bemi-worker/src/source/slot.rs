@@ -71,3 +71,38 @@ pub(crate) async fn drop_slot(client: &Client, slot: &SlotName) -> Result<(), Er
     client.execute("SELECT pg_drop_replication_slot($1)", &[&slot.as_str()]).await?;
     Ok(())
 }
+
+/// Copies a slot of the same database. Returns up to where both are acknowledged.
+///
+/// # Errors
+///
+/// Those of the statement; that `to` exists, and that `from` is lost, are some.
+pub(crate) async fn copy_slot(
+    client: &Client,
+    from: &SlotName,
+    to: &SlotName,
+) -> Result<Lsn, Error> {
+    let row = client
+        .query_one(
+            "SELECT (lsn - '0/0')::bigint \
+             FROM pg_copy_logical_replication_slot($1, $2, false, 'pgoutput')",
+            &[&from.as_str(), &to.as_str()],
+        )
+        .await?;
+    Ok(Lsn::from_bigint(row.try_get(0)?))
+}
+
+/// Acknowledges the slot up to a position, without reading.
+///
+/// # Errors
+///
+/// Those of the statement; that the position was acknowledged before is one.
+pub(crate) async fn advance_slot(client: &Client, slot: &SlotName, to: Lsn) -> Result<(), Error> {
+    client
+        .execute(
+            "SELECT pg_replication_slot_advance($1, $2::text::pg_lsn)",
+            &[&slot.as_str(), &to.to_string()],
+        )
+        .await?;
+    Ok(())
+}

@@ -7,7 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod adopt;
 mod configuration;
+mod coverage;
+mod ddl;
 mod doctor;
 mod event_trigger;
 mod fresh;

@@ -10,6 +10,9 @@ use crate::sink::Checkpoint;
 /// The tables of the worker's own.
 const OWN_TABLES: [&str; 4] = ["checkpoint", "gaps", "quarantine", "backfill"];
 
+/// What the comment on a table that was taken over says, so that it is never dropped as ours.
+pub(crate) const ADOPTED: &str = "taken over from the original worker with its rows";
+
 /// The destination as it is found.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
@@ -32,6 +35,8 @@ pub(crate) struct Destination {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ChangesTable {
     pub(crate) is_table: bool,
+    /// Whether it was another's, with rows that we did not store.
+    pub(crate) is_adopted: bool,
     /// Name, type as `format_type` spells it, whether NOT NULL, whether it fills itself in.
     pub(crate) columns: Vec<(String, String, bool, bool)>,
     /// The columns of its primary key.
@@ -126,10 +131,12 @@ async fn read_changes(client: &Client, schema: &str) -> Result<Option<ChangesTab
                           JOIN pg_catalog.pg_attribute a
                             ON a.attrelid = c.oid AND a.attnum = k.attnum
                           WHERE x.indrelid = c.oid AND x.indisprimary
-                          ORDER BY k.place)
+                          ORDER BY k.place),
+                    coalesce(pg_catalog.strpos(pg_catalog.obj_description(c.oid, 'pg_class'), $3) > 0,
+                             false)
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = $1 AND c.relname = $2",
-            &[&schema, &TABLE],
+            &[&schema, &TABLE, &ADOPTED],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -146,7 +153,12 @@ async fn read_changes(client: &Client, schema: &str) -> Result<Option<ChangesTab
         .iter()
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)))
         .collect::<Result<_, Error>>()?;
-    Ok(Some(ChangesTable { is_table: row.try_get(1)?, columns, key: row.try_get(2)? }))
+    Ok(Some(ChangesTable {
+        is_table: row.try_get(1)?,
+        is_adopted: row.try_get(3)?,
+        columns,
+        key: row.try_get(2)?,
+    }))
 }
 
 #[cfg(test)]
@@ -156,6 +168,7 @@ mod tests {
     fn ours() -> ChangesTable {
         ChangesTable {
             is_table: true,
+            is_adopted: false,
             columns: COLUMNS
                 .iter()
                 .map(|c| (c.name.to_owned(), c.data_type.to_owned(), c.not_null, false))

@@ -6,11 +6,13 @@
 mod ddl;
 mod destination;
 mod functions;
+mod original;
 mod source;
 mod table;
 
-pub(crate) use destination::{ChangesTable, Destination};
+pub(crate) use destination::{ADOPTED, ChangesTable, Destination};
 pub(crate) use functions::RequestTrigger;
+pub(crate) use original::{Original, OriginalChanges, unlike_original};
 pub(crate) use source::{Installation, Publication, Record, RecordKind, Source};
 pub(crate) use table::{Member, ReplicaIdentity, Table};
 
@@ -34,6 +36,8 @@ use crate::error::Problems;
 pub(crate) struct Found {
     pub(crate) source: Source,
     pub(crate) destination: Destination,
+    /// Looked for by setup alone.
+    pub(crate) original: Original,
 }
 
 impl Found {
@@ -50,7 +54,7 @@ impl Found {
         let destination = Destination::inspect(destination, config).await.map_err(
             WorkerError::database(format!("read the catalog of {}", config.destination)),
         )?;
-        Ok(Self { source, destination })
+        Ok(Self { source, destination, original: Original::default() })
     }
 
     /// Whether source and destination are one database.

@@ -100,6 +100,9 @@ pub(crate) enum RecordKind {
     Publication,
     EventTrigger,
     Slot,
+    /// The slot of the original worker, from which ours is to go on; its former is the position
+    /// where our publications begin.
+    OriginalSlot,
     Function,
     /// That every role may use a schema.
     SchemaUsage,
@@ -115,6 +118,7 @@ impl RecordKind {
             Self::Publication => "publication",
             Self::EventTrigger => "event trigger",
             Self::Slot => "slot",
+            Self::OriginalSlot => "original slot",
             Self::Function => "function",
             Self::SchemaUsage => "schema usage",
             Self::Unknown => "unknown",
@@ -127,6 +131,7 @@ impl RecordKind {
             Self::Publication,
             Self::EventTrigger,
             Self::Slot,
+            Self::OriginalSlot,
             Self::Function,
             Self::SchemaUsage,
         ];

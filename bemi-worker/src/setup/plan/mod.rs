@@ -5,12 +5,15 @@
 //!              ─▶ triggers of requests ─▶ event triggers ─▶ slot
 //! ```
 //!
+//! Where another's installation is to be taken over, its slot and table come in the place of ours.
+//!
 //! The slot comes last: a publication must be there before the WAL that is decoded for it.
 //!
 //! Invariants: nothing here does I/O; a plan made of what an applied plan left has no steps; no step
 //! touches what setup did not make, but for the replica identities, whose former values it writes
-//! down first.
+//! down first, and for what is to be taken over.
 
+mod adopt;
 pub(crate) mod columns;
 pub(crate) mod context;
 pub(crate) mod ddl;
@@ -21,6 +24,7 @@ mod requirements;
 mod slot;
 mod table;
 
+pub(super) use adopt::not_yet;
 use bemi_core::Lsn;
 use postgres_protocol::escape::escape_literal;
 
@@ -28,7 +32,7 @@ use super::inspect::{Found, RecordKind, Source, Table};
 use super::options::SetupOptions;
 use super::rules::Rules;
 use crate::WorkerError;
-use crate::config::Config;
+use crate::config::{Config, SlotName};
 use crate::error::Problems;
 
 /// How many names are listed before the rest is counted.
@@ -72,6 +76,9 @@ pub(crate) enum Action {
     IfAllowed { sql: Vec<String>, otherwise: String },
     /// Makes the slot, dropping the one that is lost first.
     CreateSlot { drops_lost: bool },
+    /// Makes the slot as a copy of the original worker's, if that has read what only it can, by its
+    /// publication.
+    CopySlot { from: SlotName, publication: Option<String> },
     /// Starts the checkpoint where the slot is, or moves it there.
     StartCheckpoint(Start),
 }
@@ -111,7 +118,18 @@ pub(crate) fn plan(
     publication::plan(config, &found.source, &rules, &mut plan);
     publication::plan_event_trigger(&found.source, &mut plan);
     ddl::plan(&found.source, &rules, &mut plan);
-    slot::plan(options, config, found, &mut plan);
+    if adopt::takes_slot(options, config, found) {
+        adopt::plan_slot(found, &mut plan);
+    } else {
+        slot::plan(options, config, found, &mut plan);
+    }
+    if adopt::takes_table(options, found) {
+        adopt::plan_table(config, found, &mut plan);
+    }
+    if adopt::takes_slot(options, config, found) {
+        adopt::plan_checkpoint(&mut plan);
+    }
+    adopt::plan_rest(options, found, &mut plan);
     Ok(plan)
 }
 

@@ -2,7 +2,7 @@
 
 use bemi_core::changes_table::TABLE;
 
-use super::{Plan, belongs, columns, context, ddl, is_set_up, names};
+use super::{Plan, adopt, belongs, columns, context, ddl, is_set_up, names};
 use crate::config::Config;
 use crate::config::identity::IdentityRule;
 use crate::config::pattern::{Exclusion, TablePattern};
@@ -24,7 +24,8 @@ pub(super) fn check(
     check_rules(options, config, found, rules, plan);
     check_forgotten(options, before, rules, plan);
     check_masks(found, before, rules, plan);
-    check_strangers(config, found, rules, plan);
+    check_strangers(options, config, found, rules, plan);
+    adopt::check(options, config, found, plan);
 }
 
 fn check_server(config: &Config, found: &Found, plan: &mut Plan) {
@@ -207,7 +208,7 @@ fn check_forgotten(options: &SetupOptions, before: &Rules, rules: &Rules, plan: 
     for pattern in &options.forgotten {
         let has = |rules: &Rules| {
             let tables = pattern.tables.as_ref();
-            let lists = [&rules.tracked, &rules.excluded, &rules.full];
+            let lists = [&rules.tracked, &rules.excluded];
             tables.is_some_and(|tables| lists.iter().any(|list| list.contains(tables)))
                 || rules.columns.ignored.contains(&pattern.columns)
                 || rules.columns.masked.contains_key(&pattern.columns)
@@ -248,7 +249,13 @@ fn check_masks(found: &Found, before: &Rules, rules: &Rules, plan: &mut Plan) {
 }
 
 /// What bears the name of something of ours, and is not ours.
-fn check_strangers(config: &Config, found: &Found, rules: &Rules, plan: &mut Plan) {
+fn check_strangers(
+    options: &SetupOptions,
+    config: &Config,
+    found: &Found,
+    rules: &Rules,
+    plan: &mut Plan,
+) {
     for name in config.publication.both() {
         let exists = found.source.publication(&name).is_some();
         if exists && !found.source.made(RecordKind::Publication, &name) {
@@ -263,11 +270,17 @@ fn check_strangers(config: &Config, found: &Found, rules: &Rules, plan: &mut Pla
         .changes
         .as_ref()
         .and_then(super::super::inspect::ChangesTable::unlike_ours)
+        // What is to be taken over is checked for that.
+        && options.adoption.is_none()
     {
         let schema = &config.changes_schema;
+        let (why, remedy) = match found.original.changes {
+            Some(_) => ("it is the original worker's".to_owned(), "take it over with --adopt, "),
+            None => (why, ""),
+        };
         plan.problems.requirement(format!(
-            "{schema}.{TABLE} in {} is not the table that the worker stores into: {why}; choose \
-             another schema with --changes-schema, or rename that table",
+            "{schema}.{TABLE} in {} is not the table that the worker stores into: {why}; {remedy}\
+             choose another schema with --changes-schema, or rename that table",
             config.destination
         ));
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::error::Problem;
 use crate::setup::IdentityPolicy;
 use crate::setup::inspect::{
-    ContextObjects, DdlObjects, Destination, Installation, Member, Persistence, Publication,
+    ContextObjects, DdlObjects, Destination, Installation, Member, Original, Persistence, Publication,
     Record, ReplicaIdentity, Role,
 };
 use crate::setup::script::script;
@@ -65,7 +65,7 @@ fn found(tables: Vec<Table>) -> Found {
         changes: None,
         checkpoint: None,
     };
-    Found { source: source(tables), destination }
+    Found { source: source(tables), destination, original: Original::default() }
 }
 
 /// A table with a primary key `id`.
@@ -79,6 +79,8 @@ fn table(schema: &str, name: &str) -> Table {
         columns: vec!["id".to_owned(), "note".to_owned()],
         key_columns: vec!["id".to_owned()],
         has_virtual_columns: false,
+        has_stored_columns: false,
+        is_partitioned: false,
         is_owned: true,
         members: vec![Member {
             schema: schema.to_owned(),
@@ -86,6 +88,7 @@ fn table(schema: &str, name: &str) -> Table {
             identity: ReplicaIdentity::Default,
             is_identified: true,
             has_key: true,
+            holds_rows: true,
         }],
         root: None,
     }
@@ -120,7 +123,7 @@ fn sql(plan: &Plan) -> String {
         Action::Sql(sql) | Action::Locking { sql, .. } | Action::IfAllowed { sql, .. } => {
             sql.clone()
         }
-        Action::CreateSlot { .. } | Action::StartCheckpoint(_) => Vec::new(),
+        Action::CreateSlot { .. } | Action::CopySlot { .. } | Action::StartCheckpoint(_) => Vec::new(),
     });
     statements.collect::<Vec<_>>().join(";\n")
 }
