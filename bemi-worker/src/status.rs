@@ -41,6 +41,8 @@ pub struct RulesStatus {
     pub tables: Vec<String>,
     /// Patterns of tables that are left out of these.
     pub excluded: Vec<String>,
+    /// Patterns of tables whose old rows are to be whole: REPLICA IDENTITY FULL.
+    pub full_identity: Vec<String>,
     /// Patterns of columns whose changes alone are not stored.
     pub ignored: Vec<String>,
     /// Columns that are masked.
@@ -143,6 +145,7 @@ impl RulesStatus {
         Self {
             tables: installation.tracked.into_iter().collect(),
             excluded: installation.excluded.into_iter().collect(),
+            full_identity: installation.full.into_iter().collect(),
             ignored: ignored.into_iter().map(|rule| rule.pattern).collect(),
             masked: masked
                 .into_iter()

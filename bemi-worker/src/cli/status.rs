@@ -82,6 +82,7 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
         let lists = [
             ("tables", rules.tables.clone()),
             ("excluded tables", rules.excluded.clone()),
+            ("full identity", rules.full_identity.clone()),
             ("ignored columns", rules.ignored.clone()),
             ("masked columns", masks.collect()),
         ];

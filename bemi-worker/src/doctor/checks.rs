@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::finding::Diagnosis;
-use super::{context, coverage};
+use super::{context, coverage, rules};
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::LOOK_INTERVAL;
@@ -37,6 +37,7 @@ pub(super) fn check(
         event_trigger(facts, diagnosis);
         context::set_context(facts, diagnosis);
         context::request_triggers(facts, &rules, diagnosis);
+        rules::unmatched(facts, &rules, diagnosis);
         identities(facts, &rules, diagnosis);
         coverage::check(facts, &rules, diagnosis);
         slot(config, facts, diagnosis);

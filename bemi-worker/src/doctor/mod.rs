@@ -12,6 +12,7 @@ mod context;
 mod coverage;
 mod facts;
 mod finding;
+mod rules;
 
 pub use finding::{Diagnosis, Finding, Level};
 

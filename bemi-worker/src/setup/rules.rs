@@ -45,7 +45,6 @@ impl Rules {
             if let Some(tables) = &pattern.tables {
                 rules.tracked.remove(tables);
                 rules.excluded.remove(tables);
-                rules.full.remove(tables);
                 rules.forgotten.insert(tables.clone());
             }
             rules.columns.ignored.remove(&pattern.columns);

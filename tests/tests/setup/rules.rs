@@ -104,10 +104,14 @@ async fn the_same_pattern_given_again_replaces_its_mask_and_forgetting_takes_it_
 #[tokio::test]
 async fn from_all_tables_to_some_by_forgetting() {
     let fresh = Fresh::new(SCHEMA).await;
-    fresh.ok(&["setup", "--all-tables"]).await;
+    fresh.ok(&["setup", "--all-tables", "--replica-identity", "full"]).await;
     fresh.ok(&["setup", "--forget", "*.*", "--tables", "todo"]).await;
     assert_eq!(fresh.published("bemi").await, ["public.todo"]);
-    assert_eq!(rules(&fresh).await["tables"], json!(["public.todo"]));
+    let found = rules(&fresh).await;
+    assert_eq!(
+        (&found["tables"], &found["full_identity"]),
+        (&json!(["public.todo"]), &json!(["*.*"]))
+    );
 }
 
 #[tokio::test]
@@ -141,6 +145,19 @@ async fn setup_says_what_rules_do_not_do() {
     assert!(told.contains("needs a key: set BEMI_MASK_KEY"), "{told}");
     let told = fresh.ok(&["setup", "--replica-identity", "full"]).await;
     assert!(!told.contains("note:"), "{told}");
+}
+
+#[tokio::test]
+async fn doctor_warns_of_a_rule_whose_column_has_another_name_now() {
+    let fresh = Fresh::new(SCHEMA).await;
+    let full = ["--replica-identity", "full"];
+    let rules = ["--ignore", "updated_at", "--mask", "users.phone=drop"];
+    fresh.ok(&[&["setup", "--all-tables"], &full[..], &rules[..]].concat()).await;
+    let told = fresh.ok(&["doctor"]).await;
+    assert!(told.contains("B041  ok"), "{told}");
+    fresh.sql("ALTER TABLE users RENAME phone TO mobile").await;
+    let told = fresh.ok(&["doctor"]).await;
+    assert!(told.contains("B041  warn  no tracked table has a column *.users.phone"), "{told}");
 }
 
 #[tokio::test]
