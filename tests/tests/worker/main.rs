@@ -25,5 +25,4 @@ mod rows;
 mod rules;
 mod set_context;
 mod truth;
-mod values;
 mod versions;
