@@ -67,10 +67,10 @@ fn as_text(text: &[u8]) -> String {
 
 fn take_kind(input: &mut &[u8], depth: usize) -> Kind {
     let Some((letter, rest)) = input.split_first() else { return Kind::Unknown };
+    *input = rest;
     if depth == KIND_DEPTH_MAX {
         return Kind::Unknown;
     }
-    *input = rest;
     let mut element = || Arc::new(take_kind(input, depth + 1));
     match letter {
         b'b' => Kind::Boolean,

@@ -169,4 +169,57 @@ mod tests {
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
     }
+
+    #[test]
+    fn the_work_is_linear_in_the_text_and_so_is_the_json() {
+        use std::sync::Arc;
+        let nested = |kind: Kind, wrap: fn(Arc<Kind>) -> Kind| {
+            (0..32).fold(kind, |kind, _| wrap(Arc::new(kind)))
+        };
+        let array = |element| Kind::Array { element, delimiter: b',' };
+        let composite = |kind| Kind::Composite { attributes: vec![("a".to_owned(), kind)] };
+        let kinds = [
+            Kind::Text,
+            Kind::Number,
+            Kind::Json,
+            Kind::Jsonb,
+            Kind::Timestamp,
+            Kind::Hstore,
+            Kind::Vector { element: Arc::new(Kind::Number) },
+            nested(Kind::Number, array),
+            nested(Kind::Number, composite),
+        ];
+        // Quadratic work on one of these would take a minute.
+        for part in [
+            "{",
+            "[",
+            "(",
+            "\"",
+            "\\",
+            "\"\\",
+            "\"\"",
+            ",",
+            "{\"",
+            "(\"",
+            "[[],",
+            "{\"a\":",
+            "\"\"=>",
+            "1",
+            " ",
+            "\u{1}",
+            "{{1}",
+            "\"a\"=>NULL, ",
+            "1 ",
+        ] {
+            let text = part.repeat(100_000 / part.len());
+            for kind in &kinds {
+                let (json, _) = render(kind, &text);
+                assert!(
+                    json.len() <= 16 * text.len(),
+                    "{} bytes of {part} as {kind:?}",
+                    json.len()
+                );
+            }
+        }
+    }
 }
