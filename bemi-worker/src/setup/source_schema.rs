@@ -112,7 +112,8 @@ AS $bemi${TRACK_TABLES}$bemi$"
         format!(
             "CREATE EVENT TRIGGER {EVENT_TRIGGER} ON ddl_command_end
 WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER SCHEMA', 'ALTER TABLE',
-            'DROP INDEX')
+            'DROP INDEX', 'DROP TABLE', 'DROP SCHEMA', 'DROP TYPE', 'DROP DOMAIN', 'DROP COLLATION', 'DROP FUNCTION',
+            'DROP ROUTINE', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP EXTENSION', 'DROP OWNED')
 EXECUTE FUNCTION bemi.track_tables()"
         ),
     ]
@@ -291,8 +292,8 @@ BEGIN
 END
 "#;
 
-/// Looks at each table that the command touched, at those of a schema that was renamed, and after an index was dropped at every table that
-/// is published: which one it belonged to is not known any more.
+/// Looks at each table that the command touched, at those of a schema that was renamed, and after
+/// something was dropped at every published table whose rows have lost their identity by that.
 const TRACK_TABLES: &str = r"
 DECLARE
     touched oid;
@@ -324,11 +325,19 @@ BEGIN
                       JOIN pg_class r ON r.oid = c.objid
                       WHERE c.classid = 'pg_class'::regclass AND r.relkind = 'p')
         UNION
+        -- The index of a key was dropped, or went with something else: whose it was is not known any more.
         SELECT m.prrelid
         FROM pg_publication_rel m
         JOIN pg_publication p ON p.oid = m.prpubid
         JOIN bemi.settings s ON p.pubname = s.publication
-        WHERE tg_tag = 'DROP INDEX'
+        WHERE tg_tag LIKE 'DROP %' AND EXISTS (
+            SELECT FROM (SELECT m.prrelid AS oid
+                         UNION SELECT tree.relid FROM pg_partition_tree(m.prrelid) AS tree) AS parts
+            JOIN pg_class c ON c.oid = parts.oid
+            WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.relreplident <> 'f' AND NOT EXISTS (
+                SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid
+                AND CASE c.relreplident WHEN 'd' THEN x.indisprimary AND x.indimmediate
+                                        ELSE x.indisreplident END))
     LOOP
         BEGIN
             PERFORM bemi.track_table(touched);

@@ -165,3 +165,64 @@ async fn setup_with_full_does_not_let_go_of_it() {
         [updated("t", "1", json!({"id": 1, "a": 1}), json!({"id": 1, "a": 2}))]
     );
 }
+
+/// A column can go with its type, its domain, its schema or an extension, and take the key along. Were the table still
+/// published with UPDATE and DELETE, the application's would fail.
+#[tokio::test]
+async fn a_key_that_goes_with_something_else_takes_no_statement_of_the_application_along() {
+    let tracked = keeping_identities(
+        "CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE a (m mood PRIMARY KEY, n int); \
+         CREATE DOMAIN number AS int; CREATE TABLE b (k number PRIMARY KEY, n int); \
+         CREATE SCHEMA s; CREATE DOMAIN s.number AS int; \
+         CREATE TABLE c (k s.number, n int, PRIMARY KEY (k, n)) PARTITION BY LIST (n); \
+         CREATE TABLE c_1 PARTITION OF c DEFAULT",
+    )
+    .await;
+    let transactions = [
+        "INSERT INTO a VALUES ('ok', 1); DROP TYPE mood CASCADE; UPDATE a SET n = 2",
+        "INSERT INTO b VALUES (1, 1); DROP DOMAIN number CASCADE; UPDATE b SET n = 2",
+        "INSERT INTO c VALUES (1, 1); DROP SCHEMA s CASCADE; UPDATE c SET n = 2",
+    ];
+    commit_each(&tracked, &transactions).await;
+    assert_eq!(recorded(&tracked).await.len(), 3);
+}
+
+/// A key over periods came with 18.
+#[tokio::test]
+async fn a_temporal_key_is_a_key() {
+    let any = bemi_tests::shared_cluster().connect("postgres").await.unwrap();
+    let version: i32 = any
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .await
+        .unwrap()
+        .get(0);
+    if version < 180_000 {
+        eprintln!("left out: WITHOUT OVERLAPS came with 18");
+        return;
+    }
+    let tracked = keeping_identities(
+        "CREATE TABLE t (id int4range, valid daterange, a int, PRIMARY KEY (id, valid WITHOUT OVERLAPS))",
+    )
+    .await;
+    tracked
+        .sql(
+            "INSERT INTO t VALUES ('[1,2)', '[2026-01-01,2027-01-01)', 1); UPDATE t SET a = 2; \
+             UPDATE t SET valid = '[2026-01-01,2026-07-01)'; DELETE FROM t",
+        )
+        .await;
+    let (year, half) = ("[2026-01-01,2027-01-01)", "[2026-01-01,2026-07-01)");
+    let row = |valid: &str, a: i32| json!({"id": "[1,2)", "valid": valid, "a": a});
+    let key = |valid: &str| json!({"id": "[1,2)", "valid": valid});
+    let text = |valid: &str| json!(["[1,2)", valid]).to_string();
+    assert_eq!(
+        recorded(&tracked).await,
+        [
+            created("t", text(year).as_str(), row(year, 1)),
+            updated("t", text(year).as_str(), key(year), row(year, 2)).incomplete(),
+            updated("t", text(half).as_str(), key(year), row(half, 2))
+                .previously(&text(year))
+                .incomplete(),
+            deleted("t", text(half).as_str(), key(half)).incomplete(),
+        ]
+    );
+}

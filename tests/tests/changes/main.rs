@@ -10,6 +10,7 @@
 )]
 
 mod cascades;
+mod evasion;
 mod expected;
 mod extremes;
 mod generated;

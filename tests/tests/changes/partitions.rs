@@ -122,6 +122,26 @@ async fn attached_and_detached_tables_are_recorded_by_what_they_are_at_the_time(
     );
 }
 
+/// It takes two transactions, and the trigger that tracks tables sees them as one command.
+#[tokio::test]
+async fn a_partition_that_is_detached_concurrently_is_a_table_of_its_own() {
+    let tracked = keeping_identities(
+        "CREATE TABLE t (id int PRIMARY KEY, a text) PARTITION BY LIST (id); \
+         CREATE TABLE leaf PARTITION OF t FOR VALUES IN (1)",
+    )
+    .await;
+    let transactions = [
+        "INSERT INTO t VALUES (1, 'a')",
+        "ALTER TABLE t DETACH PARTITION leaf CONCURRENTLY",
+        "DELETE FROM leaf",
+    ];
+    commit_each(&tracked, &transactions).await;
+    assert_eq!(
+        recorded(&tracked).await,
+        [created("t", "1", row(1, "a")), deleted("leaf", "1", json!({"id": 1})).incomplete()]
+    );
+}
+
 /// What empties or drops a single partition is not in the stream; the docs say so.
 #[tokio::test]
 async fn truncate_of_the_root_is_recorded_and_of_a_single_partition_is_not() {

@@ -1,0 +1,84 @@
+//! What somebody with rights in the database can do about the trail. The docs have the list; this proves it.
+
+use bemi_tests::{Tracked, shared_cluster};
+use serde_json::json;
+
+use super::expected::{commit_each, created, emit, keeping_identities, recorded, updated};
+
+/// `pg_logical_emit_message` is everybody's: a context is what the application says, and nobody's proof.
+#[tokio::test]
+async fn who_may_write_may_say_any_context() {
+    let tracked = Tracked::new("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let role = tracked.database.unique_name("clerk");
+    let forged = json!({"user": "the director"});
+    tracked
+        .sql(&format!(
+            "CREATE ROLE {role}; GRANT INSERT ON t TO {role}; SET ROLE {role}; \
+             {} INSERT INTO t VALUES (1); RESET ROLE",
+            emit(&forged)
+        ))
+        .await;
+    assert_eq!(recorded(&tracked).await, [created("t", "1", json!({"id": 1})).by(forged)]);
+    tracked.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+/// A row cannot be written unseen by who may only write rows: whatever turns triggers off does not turn the WAL off.
+#[tokio::test]
+async fn who_owns_a_table_can_have_less_recorded_of_it() {
+    let tracked = keeping_identities("CREATE TABLE t (id int PRIMARY KEY, a int)").await;
+    let transactions = [
+        "INSERT INTO t VALUES (1, 1)",
+        // Without an identity, UPDATE and DELETE are not published: they would fail.
+        "ALTER TABLE t REPLICA IDENTITY NOTHING",
+        "UPDATE t SET a = 2",
+        "ALTER TABLE t REPLICA IDENTITY DEFAULT",
+        "UPDATE t SET a = 3",
+        // All values change, and no row is a change.
+        "ALTER TABLE t ALTER a TYPE int USING a + 1",
+        "UPDATE t SET id = 2",
+    ];
+    commit_each(&tracked, &transactions).await;
+    let key = json!({"id": 1});
+    assert_eq!(
+        recorded(&tracked).await,
+        [
+            created("t", "1", json!({"id": 1, "a": 1})),
+            updated("t", "1", key.clone(), json!({"id": 1, "a": 3})).incomplete(),
+            updated("t", "2", key, json!({"id": 2, "a": 4})).previously("1").incomplete(),
+        ]
+    );
+}
+
+/// The event trigger that tracks new tables is one that a session can quiet, and one that a session without triggers does
+/// not have. Doctor tells of such tables, and setup tracks them.
+#[tokio::test]
+async fn who_makes_tables_can_make_one_that_is_not_tracked_until_somebody_looks() {
+    let tracked = Tracked::new("").await;
+    for quieted in ["SET LOCAL bemi.quiet = 'on'", "SET LOCAL session_replication_role = replica"] {
+        tracked.sql(&format!("{quieted}; CREATE TABLE hidden (id int PRIMARY KEY)")).await;
+        tracked.sql("INSERT INTO hidden VALUES (1)").await;
+        tracked.worker(&["doctor"]).run_to_end().await.assert_code(3);
+        tracked.setup(&[]).await;
+        tracked.sql("INSERT INTO hidden VALUES (2); DROP TABLE hidden").await;
+    }
+    let changes = recorded(&tracked).await;
+    assert_eq!(changes.len(), 2, "{changes:?}");
+}
+
+/// What is lost of the WAL is lost, and it is written down that it was.
+#[tokio::test]
+async fn who_may_replicate_can_skip_what_was_written_and_that_is_a_gap() {
+    let tracked = Tracked::untracked(shared_cluster(), "CREATE TABLE t (id int PRIMARY KEY)").await;
+    tracked.setup(&["--all-tables"]).await;
+    tracked.store().await;
+    tracked.sql("INSERT INTO t VALUES (1)").await;
+    tracked
+        .sql(&format!(
+            "SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())",
+            tracked.database.slot_name()
+        ))
+        .await;
+    let refused = tracked.worker(&["run", "--once"]).run_to_end().await.assert_code(3);
+    assert!(refused.stderr.contains("--on-gap continue"), "{refused}");
+    assert_eq!(tracked.value::<i64>("SELECT count(*) FROM bemi.gaps").await, 1);
+}
