@@ -12,14 +12,15 @@
 
 use std::pin::pin;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio_postgres::Error;
+use tokio_postgres::{CopyOutStream, Error};
 use tracing::warn;
 
 use super::copy_text;
 use super::cut::Cut;
+use super::key::{KeyColumn, Selection};
 use super::pace::Pace;
 use super::progress::Progress;
 use super::tables::{Shape, TrackedTable};
@@ -90,70 +91,108 @@ impl Reading {
         rows_max: u64,
         ends: &mut Ends<'_>,
     ) -> Result<ChunkEnd, WorkerError> {
-        let failed = || WorkerError::database(format!("read the rows of {}", self.table.name()));
-        ends.cut.reader.batch_execute("SAVEPOINT bemi").await.map_err(failed())?;
-        let relation = || shape.relation(self.table.oid);
-        let mut described = ends.catalog.table(relation()).await?.at_present();
+        self.on_reader("SAVEPOINT bemi", ends).await?;
+        let end = match self.try_chunk(shape, rows_max, ends).await {
+            Ok(ChunkEnd::Stopped) => return Ok(ChunkEnd::Stopped),
+            Ok(end) => end,
+            Err(Failure::Changed) => {
+                ends.sink.roll_back().await?;
+                ChunkEnd::Changed
+            }
+            Err(Failure::Error(error)) => return Err(error),
+        };
+        // The table is free again.
+        self.on_reader("ROLLBACK TO SAVEPOINT bemi; RELEASE SAVEPOINT bemi", ends).await?;
+        Ok(end)
+    }
+
+    async fn on_reader(&self, statement: &str, ends: &Ends<'_>) -> Result<(), WorkerError> {
+        ends.cut.reader.batch_execute(statement).await.map_err(|error| self.not_read(error))
+    }
+
+    async fn try_chunk(
+        &mut self,
+        shape: &Shape,
+        rows_max: u64,
+        ends: &mut Ends<'_>,
+    ) -> Result<ChunkEnd, Failure> {
+        let relation = shape.relation(self.table.oid);
+        let mut described = ends.catalog.table(relation.clone()).await?.at_present();
         // They may have changed, and what must not be stored must not be stored from now on.
         ends.catalog.read_rules(std::iter::once(&mut described)).await?;
         // A key that must not be stored must not be in the progress either.
         let key = if described.masks_key() { &[] } else { shape.key.as_slice() };
-        let names: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
-        if self.progress.key != names {
-            if self.progress.rows > 0 {
-                warn!(
-                    table = self.table.name(),
-                    rows = self.progress.rows,
-                    "the key of the table is another one now; its rows are stored from the beginning"
-                );
-            }
-            self.progress = Progress { key: names, ..Progress::none_of(&self.table) };
-        }
+        self.begin_with(key);
         let columns = shape.column_names();
+        let column_count = u16::try_from(columns.len()).unwrap_or(u16::MAX);
         let selection = shape.selection(&columns);
         let rows_wanted = self.rows_next.min(rows_max);
         let (statement, limit) = if key.is_empty() {
             (selection.copy_all(), None)
         } else {
-            let reached = self.progress.reached.as_deref();
-            (selection.copy_chunk(key, reached, rows_wanted), Some(rows_wanted))
+            if self.progress.reached.is_none() {
+                self.progress.last = self.read_last_key(&selection, key, ends).await?;
+            }
+            let Progress { reached, last, .. } = &self.progress;
+            let (reached, last) = (reached.as_deref(), last.as_deref());
+            (selection.copy_chunk(key, reached, last, rows_wanted), Some(rows_wanted))
         };
-        let column_count = u16::try_from(columns.len()).unwrap_or(u16::MAX);
 
         let copied = self.copy(&statement, limit, column_count, &described, ends).await?;
-        let copied = match copied {
-            Copied::Rows(rows) => {
-                let now = Shape::read(ends.catalog.client(), self.table.oid, ends.config)
-                    .await
-                    .map_err(WorkerError::database("read a table in the catalog of the source"))?;
-                let is_the_same = now.as_ref() == Some(shape)
-                    // Types are altered without a lock on the tables that have them.
-                    && ends.catalog.table(relation()).await?.renders_as(&described);
-                is_the_same.then_some(rows)
-            }
-            Copied::Refused => None,
-            Copied::Stopped => return Ok(ChunkEnd::Stopped),
-        };
-        let Some(copied) = copied else {
-            ends.sink.roll_back().await?;
-            self.leave(ends).await?;
-            return Ok(ChunkEnd::Changed);
-        };
+        let Some(copied) = copied else { return Ok(ChunkEnd::Stopped) };
+        let now = Shape::read(ends.catalog.client(), self.table.oid, ends.config)
+            .await
+            .map_err(WorkerError::database("read a table in the catalog of the source"))?;
+        // Types are altered without a lock on the tables that have them.
+        if now.as_ref() != Some(shape)
+            || !ends.catalog.table(relation).await?.renders_as(&described)
+        {
+            return Err(Failure::Changed);
+        }
         self.commit(&copied, limit, column_count, ends).await?;
-        self.leave(ends).await?;
         Ok(ChunkEnd::Stored(copied.rows))
     }
 
-    /// Frees the table.
-    async fn leave(&self, ends: &Ends<'_>) -> Result<(), WorkerError> {
-        ends.cut
-            .reader
-            .batch_execute("ROLLBACK TO SAVEPOINT bemi; RELEASE SAVEPOINT bemi")
-            .await
-            .map_err(WorkerError::database(format!("read the rows of {}", self.table.name())))
+    /// Begins anew, where the table was read by another key before.
+    fn begin_with(&mut self, key: &[KeyColumn]) {
+        let names: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
+        if self.progress.key == names {
+            return;
+        }
+        if self.progress.rows > 0 {
+            warn!(
+                table = self.table.name(),
+                rows = self.progress.rows,
+                "the key of the table is another one now; its rows are stored from the beginning"
+            );
+        }
+        self.progress = Progress { key: names, ..Progress::none_of(&self.table) };
     }
 
-    /// Reads rows and writes them to the destination, where the transaction is left open.
+    async fn open(&self, statement: &str, ends: &Ends<'_>) -> Result<CopyOutStream, Failure> {
+        ends.cut.reader.copy_out(statement).await.map_err(|error| {
+            if is_gone(&error) { Failure::Changed } else { self.not_read(error).into() }
+        })
+    }
+
+    fn not_read(&self, error: Error) -> WorkerError {
+        WorkerError::database(format!("read the rows of {}", self.table.name()))(error)
+    }
+
+    /// The last key of the table, if it has rows.
+    async fn read_last_key(
+        &self,
+        selection: &Selection<'_>,
+        key: &[KeyColumn],
+        ends: &Ends<'_>,
+    ) -> Result<Option<Vec<Vec<u8>>>, Failure> {
+        let lines = self.open(&selection.copy_last_key(key), ends).await?;
+        let lines: Vec<_> = lines.try_collect().await.map_err(|error| self.not_read(error))?;
+        Ok(lines.first().map(|line| copy_text::values_behind(0, line)))
+    }
+
+    /// Reads rows and writes them to the destination, where the transaction is left open. `None` when
+    /// told to stop meanwhile.
     async fn copy(
         &self,
         statement: &str,
@@ -161,20 +200,14 @@ impl Reading {
         columns: u16,
         described: &Table,
         ends: &mut Ends<'_>,
-    ) -> Result<Copied, WorkerError> {
-        let failed = || WorkerError::database(format!("read the rows of {}", self.table.name()));
-        let lines = match ends.cut.reader.copy_out(statement).await {
-            Ok(lines) => lines,
-            Err(error) if is_gone(&error) => return Ok(Copied::Refused),
-            Err(error) => return Err(failed()(error)),
-        };
-        let mut lines = pin!(lines);
+    ) -> Result<Option<Rows>, Failure> {
+        let mut lines = pin!(self.open(statement, ends).await?);
         let queued_at = Timestamp::now();
         let mut rows = Rows::default();
         let mut batch = Batch::default();
         let mut message = Vec::new();
         while let Some(line) = lines.next().await {
-            let line = line.map_err(failed())?;
+            let line = line.map_err(|error| self.not_read(error))?;
             copy_text::write_insert(&mut message, self.table.oid, columns, &line);
             render(&message, described, &mut batch, ends.cut, queued_at);
             rows.rows += 1;
@@ -185,12 +218,12 @@ impl Reading {
                 ends.sink.write(std::mem::take(&mut batch)).await?;
                 // A table without a key is one chunk, however long that takes.
                 if limit.is_none() && ends.pause(written).await {
-                    return Ok(Copied::Stopped);
+                    return Ok(None);
                 }
             }
         }
         ends.sink.write(batch).await?;
-        Ok(Copied::Rows(rows))
+        Ok(Some(rows))
     }
 
     async fn commit(
@@ -205,11 +238,14 @@ impl Reading {
         progress.rows += copied.rows;
         progress.position = ends.cut.commit_position().0;
         progress.is_finished = is_finished;
-        // Nobody needs to know it any more.
         progress.reached = match &copied.last {
-            Some(last) if !is_finished => Some(copy_text::values_behind(columns, last)),
+            Some(line) if !is_finished => Some(copy_text::values_behind(columns, line)),
+            // Nobody needs to know it any more.
             _ => None,
         };
+        if is_finished {
+            progress.last = None;
+        }
         progress
             .write(ends.sink.client(), ends.config.slot.as_str(), &self.table)
             .await
@@ -235,13 +271,20 @@ impl Ends<'_> {
     }
 }
 
-enum Copied {
-    Rows(Rows),
-    /// The table, or a column of it, is not there any more.
-    Refused,
-    Stopped,
+/// Why nothing of a chunk is stored.
+enum Failure {
+    /// The table, or a column of it, is not what it was when the snapshot was taken.
+    Changed,
+    Error(WorkerError),
 }
 
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// What was read.
 #[derive(Default)]
 struct Rows {
     rows: u64,

@@ -147,12 +147,18 @@ async fn export(
     ended
 }
 
+/// The transactions that a snapshot has: those with an id before `end` that were not running.
+struct Visible {
+    end: i64,
+    running: Vec<i64>,
+}
+
 /// Imports a snapshot. Returns the time in the source, which is behind every commit that is in it,
-/// and the snapshot as `pg_snapshot` has it.
+/// and what it has.
 async fn import(
     reader: &Client,
     snapshot: &ExportedSnapshot,
-) -> Result<(Timestamp, String), tokio_postgres::Error> {
+) -> Result<(Timestamp, Visible), tokio_postgres::Error> {
     let name = postgres_protocol::escape::escape_literal(&snapshot.name);
     // What ends sessions for taking their time must not end this one. What row-level security would
     // leave out is an error.
@@ -170,20 +176,27 @@ async fn import(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {name}"
         ))
         .await?;
-    let row = reader
-        .query_one(
-            "SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_snapshot()::text",
-            &[],
-        )
-        .await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
+    let row = reader.query_one(VISIBLE, &[]).await?;
+    let visible = Visible { end: row.try_get(1)?, running: row.try_get(2)? };
+    Ok((row.try_get(0)?, visible))
 }
 
+/// Of a snapshot that was exported by a slot, `xmax` may be before `xmin`: everything before either is
+/// in it then.
+const VISIBLE: &str = "\
+SELECT pg_catalog.clock_timestamp(),
+       greatest(pg_catalog.pg_snapshot_xmin(s), pg_catalog.pg_snapshot_xmax(s))::text::bigint,
+       ARRAY(SELECT running::text::bigint FROM pg_catalog.pg_snapshot_xip(s) AS running)
+FROM pg_catalog.pg_current_snapshot() AS s";
+
 /// Waits until everything that is in the snapshot is marked as committed.
-async fn wait_until_visible(catalog: &Client, snapshot: &str) -> Result<(), WorkerError> {
+async fn wait_until_visible(catalog: &Client, visible: &Visible) -> Result<(), WorkerError> {
     let failed = || WorkerError::database("look for transactions in the source");
     loop {
-        let row = catalog.query_one(IS_VISIBLE, &[&snapshot]).await.map_err(failed())?;
+        let row = catalog
+            .query_one(IS_VISIBLE, &[&visible.end, &visible.running])
+            .await
+            .map_err(failed())?;
         if row.try_get(0).map_err(failed())? {
             return Ok(());
         }
@@ -191,9 +204,9 @@ async fn wait_until_visible(catalog: &Client, snapshot: &str) -> Result<(), Work
     }
 }
 
-/// Whether everybody sees what the snapshot $1 sees.
+/// Whether everybody sees what has an id before $1 and is not in $2.
 const IS_VISIBLE: &str = "\
-SELECT pg_catalog.pg_snapshot_xmax(now) >= pg_catalog.pg_snapshot_xmax(taken)
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_snapshot_xip(now) AS running
-                       WHERE pg_catalog.pg_visible_in_snapshot(running, taken))
-FROM (SELECT pg_catalog.pg_current_snapshot() AS now, $1::text::pg_catalog.pg_snapshot AS taken) s";
+SELECT pg_catalog.pg_snapshot_xmax(s)::text::bigint >= $1
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_snapshot_xip(s) AS running
+                       WHERE running::text::bigint < $1 AND running::text::bigint <> ALL ($2))
+FROM pg_catalog.pg_current_snapshot() AS s";

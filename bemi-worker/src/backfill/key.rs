@@ -33,19 +33,40 @@ impl Selection<'_> {
         format!("COPY (SELECT {} {}) TO STDOUT", self.columns.join_quoted(), self.from())
     }
 
-    /// Reads up to `rows` rows behind the key `reached`, in the order of the key, whose values follow
-    /// those of the columns.
+    /// Reads the last key alone.
+    pub(super) fn copy_last_key(&self, key: &[KeyColumn]) -> String {
+        let columns: Vec<_> = key.iter().map(|column| quoted(&column.name)).collect();
+        format!(
+            "COPY (SELECT {} {} ORDER BY {} DESC LIMIT 1) TO STDOUT",
+            columns.join(", "),
+            self.from(),
+            columns.join(" DESC, ")
+        )
+    }
+
+    /// Reads up to `rows` rows behind the key `reached` and up to the key `last`, in the order of the
+    /// key, whose values follow those of the columns.
     pub(super) fn copy_chunk(
         &self,
         key: &[KeyColumn],
         reached: Option<&[Vec<u8>]>,
+        last: Option<&[Vec<u8>]>,
         rows: u64,
     ) -> String {
         let names: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
         let all = [self.columns, names.as_slice()].concat();
-        let condition = reached
-            .map(|reached| format!("WHERE {} ", condition(key, reached)))
-            .unwrap_or_default();
+        let conditions: Vec<String> = [
+            reached.map(|reached| behind(key, reached)),
+            last.map(|last| format!("NOT ({})", behind(key, last))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let condition = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {} ", conditions.join(" AND "))
+        };
         format!(
             "COPY (SELECT {} {} {condition}ORDER BY {} LIMIT {rows}) TO STDOUT",
             all.join_quoted(),
@@ -75,11 +96,11 @@ fn quoted(column: &str) -> String {
     format!("t.{}", escape_identifier(column))
 }
 
-/// That a row lies behind the key `reached`.
-fn condition(key: &[KeyColumn], reached: &[Vec<u8>]) -> String {
+/// That a row lies behind a key.
+fn behind(key: &[KeyColumn], values: &[Vec<u8>]) -> String {
     let parts: Vec<(String, String, &KeyColumn)> = key
         .iter()
-        .zip(reached)
+        .zip(values)
         .map(|(column, value)| {
             let value = format!("{}::{}", literal(value), column.data_type);
             (quoted(&column.name), value, column)
@@ -162,15 +183,27 @@ mod tests {
         };
         let key = [column("k", "integer", "pg_catalog")];
         assert_eq!(
-            selection.copy_chunk(&key, None, 5),
+            selection.copy_chunk(&key, None, None, 5),
             "COPY (SELECT t.\"a\", t.\"k\", t.\"k\" FROM ONLY \"public\".\"to\"\"do\" AS t \
              ORDER BY t.\"k\" LIMIT 5) TO STDOUT"
         );
         assert_eq!(
-            selection.copy_chunk(&key, Some(&bytes(&["7"])), 5),
+            selection.copy_chunk(&key, Some(&bytes(&["7"])), Some(&bytes(&["9"])), 5),
             "COPY (SELECT t.\"a\", t.\"k\", t.\"k\" FROM ONLY \"public\".\"to\"\"do\" AS t \
              WHERE t.\"k\" OPERATOR(\"pg_catalog\".>) '7'::integer \
+             AND NOT (t.\"k\" OPERATOR(\"pg_catalog\".>) '9'::integer) \
              ORDER BY t.\"k\" LIMIT 5) TO STDOUT"
+        );
+    }
+
+    #[test]
+    fn the_last_key_is_that_of_the_whole_order() {
+        let selection = Selection { schema: "s", table: "t", only: false, columns: &[] };
+        let key = [column("a", "integer", "pg_catalog"), column("b", "text", "pg_catalog")];
+        assert_eq!(
+            selection.copy_last_key(&key),
+            "COPY (SELECT t.\"a\", t.\"b\" FROM \"s\".\"t\" AS t \
+             ORDER BY t.\"a\" DESC, t.\"b\" DESC LIMIT 1) TO STDOUT"
         );
     }
 
@@ -178,7 +211,7 @@ mod tests {
     fn several_columns_are_compared_as_a_row() {
         let key = [column("a", "integer", "pg_catalog"), column("b", "text", "pg_catalog")];
         assert_eq!(
-            condition(&key, &bytes(&["1", "it's"])),
+            behind(&key, &bytes(&["1", "it's"])),
             "ROW(t.\"a\", t.\"b\") OPERATOR(\"pg_catalog\".>) ROW('1'::integer, 'it''s'::text)"
         );
     }
@@ -187,7 +220,7 @@ mod tests {
     fn operators_of_several_schemas_are_taken_one_by_one() {
         let key = [column("a", "integer", "pg_catalog"), column("b", "x.citext", "x")];
         assert_eq!(
-            condition(&key, &bytes(&["1", "b"])),
+            behind(&key, &bytes(&["1", "b"])),
             "(t.\"a\" OPERATOR(\"pg_catalog\".>) '1'::integer \
              OR (t.\"a\" OPERATOR(\"pg_catalog\".=) '1'::integer \
              AND (t.\"b\" OPERATOR(\"x\".>) 'b'::x.citext)))"

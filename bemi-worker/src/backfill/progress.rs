@@ -22,6 +22,9 @@ pub(super) struct Progress {
     pub(super) key: Vec<String>,
     /// The last key that is stored.
     pub(super) reached: Option<Vec<Vec<u8>>>,
+    /// The last key of the first snapshot. What comes behind it came later, and is in the stream: without
+    /// an end, a table that grows faster than it is stored would have none.
+    pub(super) last: Option<Vec<Vec<u8>>>,
     /// Where the snapshot of the last rows was taken; zero where nothing is stored.
     pub(super) position: Lsn,
     pub(super) rows: u64,
@@ -35,6 +38,7 @@ impl Progress {
             relation: table.oid,
             key: Vec::new(),
             reached: None,
+            last: None,
             position: Lsn::ZERO,
             rows: 0,
             is_finished: false,
@@ -53,7 +57,8 @@ impl Progress {
     ) -> Result<Self, Error> {
         let row = client
             .query_opt(
-                "SELECT relation, key_columns, key_reached, position, rows, finished_at IS NOT NULL \
+                "SELECT relation, key_columns, key_reached, key_last, position, rows, \
+                     finished_at IS NOT NULL \
                  FROM bemi.backfill WHERE slot = $1 AND schema = $2 AND \"table\" = $3",
                 &[&slot, &table.schema, &table.name],
             )
@@ -63,9 +68,10 @@ impl Progress {
             relation: row.try_get(0)?,
             key: row.try_get(1)?,
             reached: row.try_get(2)?,
-            position: Lsn::from_bigint(row.try_get(3)?),
-            rows: u64::try_from(row.try_get::<_, i64>(4)?).unwrap_or(0),
-            is_finished: row.try_get(5)?,
+            last: row.try_get(3)?,
+            position: Lsn::from_bigint(row.try_get(4)?),
+            rows: u64::try_from(row.try_get::<_, i64>(5)?).unwrap_or(0),
+            is_finished: row.try_get(6)?,
         };
         Ok(if progress.relation == table.oid { progress } else { Self::none_of(table) })
     }
@@ -84,13 +90,14 @@ impl Progress {
         client
             .execute(
                 "INSERT INTO bemi.backfill (slot, schema, \"table\", relation, key_columns, \
-                     key_reached, position, rows, finished_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $9 THEN now() END) \
+                     key_reached, key_last, position, rows, finished_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN now() END) \
                  ON CONFLICT (slot, schema, \"table\") DO UPDATE \
                  SET relation = excluded.relation, key_columns = excluded.key_columns, \
-                     key_reached = excluded.key_reached, position = excluded.position, \
+                     key_reached = excluded.key_reached, key_last = excluded.key_last, \
+                     position = excluded.position, \
                      rows = excluded.rows, finished_at = excluded.finished_at, \
-                     started_at = CASE WHEN $10 THEN now() ELSE backfill.started_at END, \
+                     started_at = CASE WHEN $11 THEN now() ELSE backfill.started_at END, \
                      updated_at = now()",
                 &[
                     &slot,
@@ -99,6 +106,7 @@ impl Progress {
                     &self.relation,
                     &self.key,
                     &self.reached,
+                    &self.last,
                     &self.position.to_bigint(),
                     &i64::try_from(self.rows).unwrap_or(i64::MAX),
                     &self.is_finished,

@@ -63,7 +63,8 @@ CREATE TABLE IF NOT EXISTS bemi.quarantine (
 )";
 
 /// How far the rows of tables that were there before are stored. `key_reached` holds the bytes of the
-/// last key that is stored, a value for each of `key_columns`: the next rows are those behind it.
+/// last key that is stored, a value for each of `key_columns`: the next rows are those behind it, up to
+/// `key_last`.
 /// `position` is the commit position of the last rows.
 const CREATE_BACKFILL: &str = "\
 CREATE TABLE IF NOT EXISTS bemi.backfill (
@@ -73,6 +74,7 @@ CREATE TABLE IF NOT EXISTS bemi.backfill (
     relation oid NOT NULL,
     key_columns text[] NOT NULL,
     key_reached bytea[],
+    key_last bytea[],
     position bigint NOT NULL,
     rows bigint NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
