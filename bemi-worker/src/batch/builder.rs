@@ -321,11 +321,9 @@ impl BatchBuilder {
             }
             Message::Truncate { relations } => {
                 self.leaves.interrupt();
-                let options = data.get(5).copied().unwrap_or_default();
+                // Mostly one: see `truncates_apart`.
                 for relation in relations {
-                    // What is kept of each is the message that would tell of it alone.
-                    let alone = [&b"T\0\0\0\x01"[..], &[options], &relation.to_be_bytes()].concat();
-                    self.change(position, relation, RowChange::Truncate, &alone)?;
+                    self.change(position, relation, RowChange::Truncate, data)?;
                 }
             }
             Message::Other { tag } => {
@@ -416,6 +414,7 @@ mod tests {
     use bemi_core::Origin;
     use bytes::Bytes;
 
+    use super::super::BATCH_ROWS_MAX;
     use super::*;
     use crate::render::{CatalogFacts, ColumnMask, ColumnRule, Dated, Kind};
 
@@ -629,12 +628,16 @@ mod tests {
     }
 
     #[test]
-    fn a_truncate_of_tables_that_nobody_described_is_kept_once_for_each() {
-        let truncate = data(b"T\0\0\0\x02\x01\0\0\0\x08\0\0\0\x09");
-        let mut builder = after(0, [begin(10), truncate, commit(11)]);
-        let raw: Vec<_> =
-            builder.take_batch().quarantined.into_iter().map(|quarantined| quarantined.raw).collect();
-        assert_eq!(raw, [b"T\0\0\0\x01\x01\0\0\0\x08", b"T\0\0\0\x01\x01\0\0\0\x09"]);
+    fn a_batch_is_full_also_of_changes_in_quarantine_of_which_nothing_is_kept() {
+        let mut builder = after(0, [begin(10)]);
+        builder.tables_mut().for_each(|table| {
+            table.set_rules(|_| ColumnRule { is_ignored: false, mask: Some(ColumnMask::Drop) });
+        });
+        while !builder.is_full() {
+            take_all(&mut builder, [data(b"I\0\0\0\x07N\0\0")]);
+            assert!(builder.batch.len() <= BATCH_ROWS_MAX);
+        }
+        assert_eq!(builder.take_batch().quarantined.len(), BATCH_ROWS_MAX);
     }
 
     #[test]

@@ -12,12 +12,14 @@
 
 mod builder;
 mod leaves;
+mod truncates;
 
 use bemi_core::{CommitPosition, Lsn, Sequence, TransactionId};
 use jiff::Timestamp;
 use tracing::warn;
 
 pub(crate) use self::builder::{BatchBuilder, Next};
+pub(crate) use self::truncates::truncates_apart;
 use crate::render::{COPY_COLUMNS, CopyRows, POSTGRES_EPOCH_MICROSECONDS, Table, read_row};
 use crate::stitch::Place;
 
@@ -25,7 +27,7 @@ use crate::stitch::Place;
 /// enough that a few of them are no memory to speak of.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A batch closes when it has that many rows.
+/// A batch closes when it has that many rows, those in quarantine included.
 const BATCH_ROWS_MAX: usize = 16_384;
 
 /// How much of a change is kept in quarantine, in bytes.
@@ -82,7 +84,7 @@ impl Batch {
 
     /// Whether it should be stored before it grows.
     pub(crate) fn is_full(&self) -> bool {
-        self.len_bytes() >= BATCH_BYTES_MAX || self.rows.len() >= BATCH_ROWS_MAX
+        self.len_bytes() >= BATCH_BYTES_MAX || self.len() >= BATCH_ROWS_MAX
     }
 
     fn len_bytes(&self) -> usize {

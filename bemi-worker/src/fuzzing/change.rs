@@ -8,7 +8,7 @@ use bytes::Bytes;
 use pgwire_replication::ReplicationEvent;
 
 use super::{assert_jsonb, assert_text};
-use crate::batch::{Batch, BatchBuilder, Next};
+use crate::batch::{Batch, BatchBuilder, Next, truncates_apart};
 use crate::decode::{Message, Relation};
 use crate::render::{
     COPY_COLUMNS, CatalogFacts, ChangeWriter, Dated, Kind, OldRow, Table, read_row,
@@ -27,14 +27,9 @@ pub fn change(input: &[u8]) {
     for message in messages(input) {
         let Some(event) = stream.event(message) else { continue };
         let ends = matches!(event, ReplicationEvent::Commit { .. });
-        match stream.builder.take(event) {
-            Ok(Next::Describe(relation)) => {
-                let oid = relation.oid;
-                stream.builder.describe(oid, table(relation));
-            }
-            Ok(_) => {}
-            // The stream cannot be followed; what was whole before is still stored.
-            Err(_) => break,
+        // When the stream cannot be followed, what was whole before is still stored.
+        if stream.take(event).is_none() {
+            break;
         }
         stream.count(message);
         if ends {
@@ -122,6 +117,22 @@ impl Stream {
         })
     }
 
+    /// Does what the pipeline does with an event.
+    fn take(&mut self, event: ReplicationEvent) -> Option<()> {
+        if let Some(mut truncates) = truncates_apart(&event) {
+            return truncates.try_for_each(|truncate| self.take_one(truncate));
+        }
+        self.take_one(event)
+    }
+
+    fn take_one(&mut self, event: ReplicationEvent) -> Option<()> {
+        if let Next::Describe(relation) = self.builder.take(event).ok()? {
+            let oid = relation.oid;
+            self.builder.describe(oid, table(relation));
+        }
+        Some(())
+    }
+
     /// Counts what the builder has taken.
     fn count(&mut self, message: &[u8]) {
         match message.first() {
@@ -155,7 +166,7 @@ impl Stream {
 
 /// A table of the stream, with what the catalog could say of it.
 fn table(relation: Relation) -> Table {
-    let is_mixed = relation.oid % 3 == 0;
+    let is_mixed = relation.oid.is_multiple_of(3);
     let identity = relation.columns.iter().filter(|column| column.in_identity);
     let key = Dated::always(identity.map(|column| column.name.clone()).collect());
     let kinds = relation.columns.iter().map(|column| Dated::always(kind(column.type_oid)));

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::RunSummary;
-use crate::batch::{Batch, BatchBuilder, Boundary, Next};
+use crate::batch::{Batch, BatchBuilder, Boundary, Next, truncates_apart};
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::sink::Sink;
@@ -91,7 +91,7 @@ impl Flow {
                     self.send_when_room(summary).await?;
                 }
                 match self.stream.try_next() {
-                    Some(event) => self.take(event?).await?,
+                    Some(event) => self.take(event?, summary).await?,
                     None => break,
                 }
             }
@@ -102,7 +102,7 @@ impl Flow {
                 biased;
                 () = super::stopped(shutdown) => break,
                 stored = self.stored.recv() => self.note_stored(stored, summary).await?,
-                event = self.stream.next() => self.take(event?).await?,
+                event = self.stream.next() => self.take(event?, summary).await?,
                 () = tokio::time::sleep(SILENCE_MAX) => self.ask_source().await?,
             }
         }
@@ -119,7 +119,23 @@ impl Flow {
         bytes >= IDLE_WAL_BYTES_MAX || (self.answer_due && bytes > 0)
     }
 
-    async fn take(&mut self, event: ReplicationEvent) -> Result<(), WorkerError> {
+    async fn take(
+        &mut self,
+        event: ReplicationEvent,
+        summary: &mut RunSummary,
+    ) -> Result<(), WorkerError> {
+        let Some(truncates) = truncates_apart(&event) else { return self.take_one(event).await };
+        for truncate in truncates {
+            if self.builder.is_full() {
+                self.send_when_room(summary).await?;
+            }
+            self.take_one(truncate).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes an event that makes one row at most.
+    async fn take_one(&mut self, event: ReplicationEvent) -> Result<(), WorkerError> {
         let event = self.in_utf8(event).await?;
         if self.builder.outruns_types(&event) {
             self.wait_until_visible().await?;

@@ -164,11 +164,15 @@ fn write_key_part(
     true
 }
 
-/// A text column refuses what is not UTF-8, which only a database of encoding `SQL_ASCII` sends.
+/// A text column refuses NUL, which no database sends, and what is not UTF-8, which only one of encoding
+/// `SQL_ASCII` does.
 fn write_plain(out: &mut Vec<u8>, text: &[u8]) {
     match std::str::from_utf8(text) {
-        Ok(_) => out.extend_from_slice(text),
-        Err(_) => out.extend_from_slice(String::from_utf8_lossy(text).as_bytes()),
+        Ok(plain) if !plain.contains('\0') => out.extend_from_slice(text),
+        _ => {
+            let plain = String::from_utf8_lossy(text).replace('\0', "\u{FFFD}");
+            out.extend_from_slice(plain.as_bytes());
+        }
     }
 }
 
@@ -217,5 +221,21 @@ impl<'a> Object<'a> {
 
     fn close(self) {
         self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_a_text_column_takes() {
+        for (text, written) in
+            [(&b"a b"[..], "a b"), (b"a\xFFb", "a\u{FFFD}b"), (b"a\0b", "a\u{FFFD}b")]
+        {
+            let mut out = Vec::new();
+            write_plain(&mut out, text);
+            assert_eq!(out, written.as_bytes());
+        }
     }
 }

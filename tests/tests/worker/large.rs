@@ -35,6 +35,38 @@ async fn two_million_rows_in_one_transaction_are_stored_in_bounded_memory() {
     worker.stop().await;
 }
 
+/// Each of its rows has the whole context.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_of_many_tables_under_a_large_context_is_stored_in_bounded_memory() {
+    const TABLES: i64 = 300;
+    let tracked = Tracked::new(&format!(
+        "DO $$ BEGIN FOR n IN 1..{TABLES} LOOP \
+             EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', n); \
+         END LOOP; END $$"
+    ))
+    .await;
+    let tables: Vec<_> = (1..=TABLES).map(|number| format!("t{number}")).collect();
+    tracked
+        .sql(&format!(
+            "BEGIN; \
+             SELECT pg_logical_emit_message(true, '_bemi', \
+                 jsonb_build_object('much', repeat('x', 1000000))::text); \
+             TRUNCATE {}; \
+             COMMIT",
+            tables.join(", ")
+        ))
+        .await;
+    let mut worker = tracked.run().await;
+    tracked.wait_for_count(TABLES).await;
+    let peak = peak_resident_kib(worker.pid());
+    assert!(peak < RESIDENT_KIB_MAX, "the worker held {peak} KiB");
+    let sequences: Vec<i64> =
+        tracked.changes().await.iter().map(|change| change.sequence).collect();
+    assert!(sequences.into_iter().eq(1..=TABLES));
+    truth::require_whole_transactions(&tracked).await;
+    worker.stop().await;
+}
+
 /// Killed in the middle of a transaction that takes many batches, nothing of it stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_inside_a_large_transaction_leaves_none_of_it() {
