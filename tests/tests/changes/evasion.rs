@@ -3,7 +3,9 @@
 use bemi_tests::{Tracked, shared_cluster};
 use serde_json::json;
 
-use super::expected::{commit_each, created, emit, keeping_identities, recorded, updated};
+use super::expected::{
+    commit_each, created, emit, free_slot, keeping_identities, recorded, server_version, updated,
+};
 
 /// `pg_logical_emit_message` is everybody's: a context is what the application says, and nobody's proof.
 #[tokio::test]
@@ -72,13 +74,30 @@ async fn who_may_replicate_can_skip_what_was_written_and_that_is_a_gap() {
     tracked.setup(&["--all-tables"]).await;
     tracked.store().await;
     tracked.sql("INSERT INTO t VALUES (1)").await;
+    let slot = free_slot(&tracked).await;
     tracked
-        .sql(&format!(
-            "SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())",
-            tracked.database.slot_name()
-        ))
+        .sql(&format!("SELECT pg_replication_slot_advance('{slot}', pg_current_wal_lsn())"))
         .await;
     let refused = tracked.worker(&["run", "--once"]).run_to_end().await.assert_code(3);
     assert!(refused.stderr.contains("--on-gap continue"), "{refused}");
     assert_eq!(tracked.value::<i64>("SELECT count(*) FROM bemi.gaps").await, 1);
+}
+
+/// Since 15 a publication can filter. Whoever owns it can have it leave out rows and columns, and the stream does not say so.
+#[tokio::test]
+async fn who_owns_the_publication_can_have_it_leave_things_out() {
+    let tracked = keeping_identities("CREATE TABLE t (id int PRIMARY KEY, a int)").await;
+    tracked.sql("ALTER PUBLICATION bemi DROP TABLE t; INSERT INTO t VALUES (1, 1)").await;
+    let mut expected = Vec::new();
+    if server_version(&tracked).await >= 150_000 {
+        tracked.sql("ALTER PUBLICATION bemi ADD TABLE t (id) WHERE (id > 2)").await;
+        tracked.sql("INSERT INTO t VALUES (2, 2), (3, 3)").await;
+        expected.push(created("t", "3", json!({"id": 3})));
+        tracked.sql("ALTER PUBLICATION bemi DROP TABLE t").await;
+    }
+    // Setup puts back what is missing.
+    tracked.setup(&[]).await;
+    tracked.sql("INSERT INTO t VALUES (4, 4)").await;
+    expected.push(created("t", "4", json!({"id": 4, "a": 4})));
+    assert_eq!(recorded(&tracked).await, expected);
 }

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use bemi_tests::{Cluster, ClusterOptions, Tracked, Wanted, shared_cluster};
+use bemi_tests::{
+    Cluster, ClusterOptions, STORED_WITHIN, Tracked, Wanted, eventually, shared_cluster,
+};
 use serde_json::{Value, json};
 
 /// A row of `changes`.
@@ -159,6 +161,19 @@ pub(crate) fn emit(context: &Value) -> String {
 /// The server's version, 150018 for 15.18: what differs by version is told apart by it.
 pub(crate) async fn server_version(tracked: &Tracked) -> i32 {
     tracked.value("SELECT current_setting('server_version_num')::int").await
+}
+
+/// The name of the slot, once nobody streams from it: a worker that has ended may be there a moment longer.
+pub(crate) async fn free_slot(tracked: &Tracked) -> String {
+    let slot = tracked.database.slot_name();
+    eventually(STORED_WITHIN, "the slot to be free", async || {
+        let is_active: bool = tracked
+            .value(&format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'"))
+            .await;
+        (!is_active).then_some(())
+    })
+    .await;
+    slot
 }
 
 /// Stores everything that was committed, and returns all that is stored, in commit order.

@@ -3,7 +3,9 @@
 use bemi_tests::Tracked;
 use serde_json::json;
 
-use super::expected::{commit_each, created, keeping_identities, recorded, updated};
+use super::expected::{
+    commit_each, created, free_slot, keeping_identities, recorded, server_version, updated,
+};
 
 #[tokio::test]
 async fn unlogged_and_temporary_tables_leave_nothing_and_disturb_nothing() {
@@ -131,4 +133,24 @@ async fn a_table_that_is_dropped_before_it_is_recorded_keeps_its_changes() {
             "{identity}"
         );
     }
+}
+
+/// It costs the worker a look, and no more.
+#[tokio::test]
+async fn a_transaction_of_tables_that_are_not_tracked_is_sent_as_nothing_since_15() {
+    let tracked =
+        Tracked::new("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE noise (id int)").await;
+    tracked.setup(&["--exclude", "noise"]).await;
+    tracked.store().await;
+    let slot = free_slot(&tracked).await;
+    tracked.sql("INSERT INTO noise VALUES (1)").await;
+    let messages: i64 = tracked
+        .value(&format!(
+            "SELECT count(*) FROM pg_logical_slot_peek_binary_changes('{slot}', NULL, NULL, \
+                 'proto_version', '1', 'publication_names', 'bemi,bemi_insert_only')"
+        ))
+        .await;
+    // A begin and a commit for each, before; the worker's own transactions are among them.
+    assert_eq!(messages > 0, server_version(&tracked).await < 150_000, "{messages}");
+    assert_eq!(recorded(&tracked).await, []);
 }
