@@ -24,6 +24,7 @@ mod app;
 mod django;
 mod http;
 mod install;
+mod mikro_orm;
 mod prisma;
 mod sqlalchemy;
 mod supabase_js;
@@ -64,9 +65,11 @@ const CASES: &[Case] = cases![
     django::contexts_equal_what_the_middleware_was_told,
     django::percent_encoding_is_decoded_where_it_is_certain,
     django::its_read_helpers_run_unchanged,
+    mikro_orm::contexts_equal_what_the_middleware_was_told,
     prisma::contexts_equal_what_the_middleware_was_told,
     prisma::statements_of_many_rows_transactions_and_sql_of_ones_own_have_it_too,
     prisma::its_documented_queries_run_unchanged,
+    prisma::a_table_that_is_made_later_has_its_trigger_and_is_tracked,
     sqlalchemy::contexts_equal_what_the_middleware_was_told,
     typeorm::contexts_equal_what_the_middleware_was_told,
 ];

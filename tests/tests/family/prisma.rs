@@ -56,3 +56,16 @@ pub(crate) async fn its_documented_queries_run_unchanged() {
     let raw = &found["raw"][0];
     assert_eq!((&raw["operation"], &raw["primary_key"]), (&json!("UPDATE"), &json!("1")));
 }
+
+/// Two event triggers see the table: the package's, and ours.
+pub(crate) async fn a_table_that_is_made_later_has_its_trigger_and_is_tracked() {
+    let program = program().await;
+    let tracked = todo::tracked(&program).await;
+    tracked.sql("CREATE TABLE later (id int PRIMARY KEY)").await;
+    tracked.sql("INSERT INTO later VALUES (1) /*Bemi {\"user_id\":1} Bemi*/").await;
+    tracked.store().await;
+    let changes = tracked.changes().await;
+    let stored: Vec<_> =
+        changes.iter().map(|change| (change.table.as_str(), &change.context)).collect();
+    assert_eq!(stored, [("later", &json!({"user_id": 1}))]);
+}
