@@ -5,6 +5,7 @@ use serde::Serialize;
 use tokio_postgres::{Client, Error};
 
 use crate::WorkerError;
+use crate::backfill::{BaselineStatus, read_baselines};
 use crate::config::Config;
 use crate::connect::APPLICATION_NAME;
 use crate::pipeline::IDLE_WAL_BYTES_MAX;
@@ -31,6 +32,8 @@ pub struct Status {
     pub request_triggers: i64,
     /// What is tracked, and how; none if setup has not run.
     pub rules: Option<RulesStatus>,
+    /// The rows that were there before, by table, as far as `backfill` has stored them.
+    pub baselines: Vec<BaselineStatus>,
 }
 
 /// The rules in force.
@@ -134,7 +137,8 @@ pub async fn read(config: &Config) -> Result<Status, WorkerError> {
     let request_triggers = count_request_triggers(&source).await.map_err(failed())?;
     let stored = stored.map(|(stored, _)| stored);
     let rules = Installation::find(&source).await.map_err(failed())?.map(RulesStatus::of);
-    Ok(Status { slot, stored, lag_bytes, lag_seconds, request_triggers, rules })
+    let baselines = read_baselines(&destination, config.slot.as_str()).await.map_err(failed())?;
+    Ok(Status { slot, stored, lag_bytes, lag_seconds, request_triggers, rules, baselines })
 }
 
 impl RulesStatus {

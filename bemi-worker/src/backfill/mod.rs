@@ -31,6 +31,7 @@ mod key;
 mod options;
 mod pace;
 mod progress;
+mod status;
 mod tables;
 
 use tokio::sync::watch;
@@ -40,6 +41,8 @@ use tracing::{info, warn};
 pub use self::options::{
     BackfillEvent, BackfillOptions, BackfillPreview, BackfillReport, PlannedTable, StoredTable,
 };
+pub use self::status::BaselineStatus;
+pub(crate) use self::status::read_baselines;
 
 use self::chunk::{ChunkEnd, Ends, Reading};
 use self::cut::Cut;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::{Format, table};
 use crate::WorkerError;
+use crate::backfill::BaselineStatus;
 use crate::config::Config;
 use crate::status::{self, Status};
 
@@ -68,6 +69,9 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
         }
         None => row("checkpoint", "is missing; run `bemi-worker setup`".to_owned()),
     }
+    if let Some(told) = baselines(&status.baselines) {
+        row("baselines", told);
+    }
     if status.request_triggers > 0 {
         row(
             "PostgREST",
@@ -91,6 +95,20 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
         }
     }
     table::write(out, rows)
+}
+
+/// What is stored of the rows that were there before; nothing to tell where nobody asked for it.
+fn baselines(baselines: &[BaselineStatus]) -> Option<String> {
+    let finished = baselines.iter().filter(|baseline| baseline.finished).count();
+    let open = baselines.len() - finished;
+    let rows: i64 = baselines.iter().map(|baseline| baseline.rows).sum();
+    let last = baselines.iter().filter_map(|baseline| baseline.position).max()?;
+    let tables = if finished == 1 { "table" } else { "tables" };
+    let mut told = format!("{finished} {tables}, {rows} rows, the last at {last}");
+    if open > 0 {
+        told.push_str(&format!("; {open} not finished, `bemi-worker backfill` goes on"));
+    }
+    Some(told)
 }
 
 /// In the unit that leaves few digits.

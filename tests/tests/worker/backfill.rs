@@ -440,3 +440,297 @@ async fn a_baseline_has_the_columns_of_a_create() {
     assert_eq!(of("SNAPSHOT"), of("CREATE"));
     assert_eq!(of("SNAPSHOT")["no"], 2);
 }
+
+/// Each chunk finds the table as it was, or takes a new snapshot: to older ones, a table that was
+/// rewritten or truncated looks empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_altered_meanwhile_is_read_from_a_new_snapshot() {
+    let tracked = Tracked::new(
+        "CREATE TABLE rewritten (id int PRIMARY KEY, a int); \
+         INSERT INTO rewritten SELECT g, g FROM generate_series(1, 1000) g; \
+         CREATE TABLE refilled (id int PRIMARY KEY); \
+         INSERT INTO refilled SELECT generate_series(1, 1000)",
+    )
+    .await;
+    let arguments = ["backfill", "--all-tables", "--chunk-rows", "20"];
+    let slowly = [arguments.as_slice(), &["--max-rows-per-second", "200"]].concat();
+    let mut running = tracked.worker(&slowly).spawn();
+    eventually(STORED_WITHIN, "rows to be stored", async || {
+        (tracked.count().await > 40).then_some(())
+    })
+    .await;
+    // The first is not begun yet or not finished; nobody waits for the baseline to do this.
+    tracked
+        .sql(
+            "SET lock_timeout = '20s'; \
+             ALTER TABLE rewritten ALTER a TYPE bigint, ADD b float8 DEFAULT random(), \
+                 ADD c text; \
+             ALTER TABLE rewritten DROP c; \
+             ALTER TABLE rewritten RENAME TO renamed; \
+             BEGIN; TRUNCATE refilled; INSERT INTO refilled SELECT generate_series(1, 700); COMMIT",
+        )
+        .await;
+    assert!(running.is_running(), "{}", running.stderr());
+    running.terminate();
+    running.wait(STORED_WITHIN).await.assert_code(130);
+    backfill(&tracked, &["--all-tables", "--max-rows-per-second", "0"]).await.assert_code(0);
+    tracked.store().await;
+    let changes = tracked.changes().await;
+    assert_eq!(replay(&changes, "refilled"), present(&tracked, "refilled", "id").await);
+    assert_eq!(replay(&changes, "renamed"), present(&tracked, "renamed", "id").await);
+}
+
+/// The same while it runs on, and is not stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_rewritten_between_two_chunks_is_not_taken_for_empty() {
+    let tracked = Tracked::new(
+        "CREATE TABLE t (id int PRIMARY KEY, a int); \
+         INSERT INTO t SELECT g, g FROM generate_series(1, 300) g",
+    )
+    .await;
+    let config = config(&tracked);
+    let (_keep, shutdown) = tokio::sync::watch::channel(false);
+    let options = BackfillOptions::new().chunk_rows(10).rows_per_second_max(300);
+    let client = tracked.database.connect().await.unwrap();
+    let (chunks, mut stored) = tokio::sync::mpsc::unbounded_channel();
+    let altering = async {
+        for round in 0..3 {
+            for _ in 0..3 {
+                stored.recv().await.unwrap();
+            }
+            client
+                .batch_execute(&format!("ALTER TABLE t ADD b{round} float8 DEFAULT random()"))
+                .await
+                .unwrap();
+        }
+        while stored.recv().await.is_some() {}
+    };
+    let mut snapshots_taken = 0;
+    let storing = async {
+        let report = backfill::run(&config, &options, shutdown, |event| match event {
+            BackfillEvent::Stored { .. } => chunks.send(()).unwrap(),
+            BackfillEvent::SnapshotTaken { .. } => snapshots_taken += 1,
+            _ => {}
+        })
+        .await;
+        drop(chunks);
+        report
+    };
+    let (report, ()) = tokio::join!(storing, altering);
+    assert_eq!(report.unwrap().rows, 300);
+    assert!(snapshots_taken > 3, "{snapshots_taken}");
+    let keys: i64 = tracked.value("SELECT count(DISTINCT primary_key) FROM changes").await;
+    assert_eq!((keys, tracked.count().await), (300, 300));
+}
+
+/// It writes to a table before that is tracked, and commits long after: in between, the baseline waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_older_than_the_tracking_is_waited_for() {
+    let tracked = Tracked::new("CREATE TABLE other (id int PRIMARY KEY)").await;
+    // Nothing tracks a new table by itself.
+    tracked
+        .sql("DROP EVENT TRIGGER IF EXISTS bemi_track_tables; CREATE TABLE t (id int PRIMARY KEY)")
+        .await;
+    let writer = tracked.database.connect().await.unwrap();
+    writer.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.unwrap();
+    let publication: String = tracked
+        .value("SELECT pubname::text FROM pg_publication WHERE pubname NOT LIKE '%insert_only'")
+        .await;
+    tracked.sql(&format!("ALTER PUBLICATION {publication} ADD TABLE t")).await;
+    let mut running = tracked.worker(&["backfill", "t"]).spawn();
+    running.wait_for_log("waiting for running transactions").await;
+    eventually(STORED_WITHIN, "the slot to wait for the writer", async || {
+        let waits: bool = tracked
+            .value(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                 AND backend_type = 'walsender' AND wait_event_type = 'Lock')",
+            )
+            .await;
+        waits.then_some(())
+    })
+    .await;
+    writer.batch_execute("INSERT INTO t VALUES (2); COMMIT").await.unwrap();
+    running.wait(STORED_WITHIN).await.assert_code(0);
+    tracked.sql("INSERT INTO t VALUES (3)").await;
+    tracked.store().await;
+    assert_eq!(replay(&tracked.changes().await, "t"), present(&tracked, "t", "id").await);
+}
+
+/// Told to stop while it waits, it stops, and leaves nobody waiting on the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_transaction_can_be_stopped() {
+    let tracked =
+        Tracked::new("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+    let writer = tracked.database.connect().await.unwrap();
+    writer.batch_execute("BEGIN; INSERT INTO t VALUES (2)").await.unwrap();
+    let mut running = tracked.worker(&["backfill", "t"]).spawn();
+    running.wait_for_log("waiting for running transactions").await;
+    let waiting = "SELECT count(*) FROM pg_replication_slots \
+                   WHERE slot_name LIKE 'bemi\\_backfill\\_%' AND database = current_database()";
+    eventually(STORED_WITHIN, "the slot to be made", async || {
+        (tracked.value::<i64>(waiting).await == 1).then_some(())
+    })
+    .await;
+    running.terminate();
+    running.wait(STORED_WITHIN).await.assert_code(130);
+    eventually(STORED_WITHIN, "the slot to be gone", async || {
+        (tracked.value::<i64>(waiting).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(tracked.count().await, 0);
+    writer.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_at_once_the_second_is_refused() {
+    let tracked = Tracked::new(MANY_TYPES).await;
+    let slowly = ["backfill", "t", "--chunk-rows", "10", "--max-rows-per-second", "10"];
+    let first = tracked.worker(&slowly).spawn();
+    eventually(STORED_WITHIN, "rows to be stored", async || {
+        (tracked.count().await > 0).then_some(())
+    })
+    .await;
+    let second = backfill(&tracked, &["t"]).await.assert_code(1);
+    assert!(second.stderr.contains("another backfill"), "{second}");
+    drop(first);
+    backfill(&tracked, &["t", "--max-rows-per-second", "0"]).await.assert_code(0);
+    assert_eq!(tracked.count().await, 3_000);
+}
+
+#[tokio::test]
+async fn what_cannot_be_right_is_refused_with_what_to_do() {
+    let tracked = Tracked::untracked(
+        shared_cluster(),
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); \
+         CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); \
+         CREATE TABLE leaf PARTITION OF parted DEFAULT",
+    )
+    .await;
+    let refused = async |arguments: &[&str], code: i32, why: &str| {
+        let output = backfill(&tracked, arguments).await.assert_code(code);
+        assert!(output.stderr.contains(why), "{output}");
+    };
+    refused(&["t"], 3, "bemi-worker setup").await;
+    tracked.setup(&["--tables", "t,parted"]).await;
+    refused(&["other"], 3, "no tracked table is named public.other").await;
+    refused(&["leaf"], 3, "under the table that they belong to").await;
+    refused(&["nothing.*"], 3, "nothing.*").await;
+    refused(&[], 2, "required").await;
+    refused(&["a b"], 2, "not a pattern").await;
+
+    let role = tracked.database.unique_name("role");
+    let slot = tracked.database.slot_name();
+    tracked
+        .sql(&format!(
+            "CREATE ROLE {role} LOGIN REPLICATION; GRANT USAGE ON SCHEMA bemi TO {role}; \
+             GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA bemi TO {role}; \
+             GRANT INSERT ON changes TO {role}"
+        ))
+        .await;
+    let as_role = || {
+        let url = tracked.database.url().replace("postgres@", &format!("{role}@"));
+        tracked.worker(&["backfill", "t"]).env("DATABASE_URL", url)
+    };
+    let output = as_role().run_to_end().await.assert_code(6);
+    assert!(output.stderr.contains("GRANT SELECT ON \"public\".\"t\""), "{output}");
+    tracked
+        .sql(&format!(
+            "GRANT SELECT ON t TO {role}; ALTER TABLE t ENABLE ROW LEVEL SECURITY; \
+             CREATE POLICY hides ON t USING (id > 1); INSERT INTO t VALUES (1), (2)"
+        ))
+        .await;
+    let output = as_role().run_to_end().await.assert_code(6);
+    assert!(output.stderr.contains("row-level security"), "{output}");
+    tracked.sql("ALTER TABLE t DISABLE ROW LEVEL SECURITY").await;
+    as_role().run_to_end().await.assert_code(0);
+    assert_eq!(tracked.count().await, 2, "that is all that a role needs");
+
+    tracked.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
+    refused(&["t", "--again"], 3, "changes were lost").await;
+    // The slot begins later now: what was lost is told, and the present is stored again.
+    tracked.setup(&["--recreate-slot"]).await;
+    refused(&["parted"], 0, "").await;
+    tracked.sql(&format!("REVOKE ALL ON ALL TABLES IN SCHEMA bemi, public FROM {role}; REVOKE ALL ON SCHEMA bemi FROM {role}; DROP ROLE {role}")).await;
+}
+
+/// A row that the destination does not take is set aside, and is counted all the same.
+#[tokio::test]
+async fn a_row_that_is_refused_goes_to_quarantine() {
+    let tracked = Tracked::new(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)",
+    )
+    .await;
+    tracked.sql("ALTER TABLE changes ADD CHECK (primary_key <> '42')").await;
+    backfill(&tracked, &["t"]).await.assert_code(0);
+    assert_eq!(tracked.count().await, 99);
+    let (refused, rows): (i64, i64) = {
+        let row = tracked
+            .client
+            .query_one(
+                "SELECT (SELECT count(*) FROM bemi.quarantine WHERE \"table\" = 't'), rows \
+                 FROM bemi.backfill",
+                &[],
+            )
+            .await
+            .unwrap();
+        (row.get(0), row.get(1))
+    };
+    assert_eq!((refused, rows), (1, 100));
+}
+
+/// Rows of a megabyte: a chunk of ten thousand of them would be too much for anybody.
+#[tokio::test]
+async fn wide_rows_are_stored_in_small_chunks() {
+    let tracked = Tracked::new(
+        "CREATE TABLE t (id int PRIMARY KEY, wide text); ALTER TABLE t ALTER wide SET STORAGE EXTERNAL; \
+         INSERT INTO t SELECT g, repeat(md5(g::text), 32768) FROM generate_series(1, 80) g",
+    )
+    .await;
+    let config = config(&tracked);
+    let (_keep, shutdown) = tokio::sync::watch::channel(false);
+    let mut chunks = Vec::new();
+    // The first chunk knows nothing of the rows yet.
+    let options = BackfillOptions::new().chunk_rows(10);
+    backfill::run(&config, &options, shutdown, |event| {
+        if let BackfillEvent::Stored { rows, .. } = event {
+            chunks.push(rows);
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(chunks.iter().sum::<u64>(), 80);
+    assert!(chunks.iter().all(|rows| *rows <= 32), "{chunks:?}");
+    let whole: i64 = tracked
+        .value("SELECT count(*) FROM changes WHERE length(after ->> 'wide') = 1048576")
+        .await;
+    assert_eq!(whole, 80);
+}
+
+#[tokio::test]
+async fn status_and_dry_run_tell_of_baselines_and_teardown_forgets_them() {
+    let tracked = Tracked::new(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 7); \
+         CREATE TABLE keyless (a int)",
+    )
+    .await;
+    let planned = backfill(&tracked, &["--all-tables", "--dry-run"]).await.assert_code(0);
+    assert!(planned.stdout.contains("would be stored"), "{planned}");
+    assert!(planned.stdout.contains("in one transaction"), "{planned}");
+    assert_eq!(tracked.count().await, 0);
+    let status = async || {
+        let output = tracked.worker(&["status", "--format", "json"]).run_to_end().await;
+        serde_json::from_str::<Value>(&output.assert_code(0).stdout).unwrap()
+    };
+    assert_eq!(status().await["baselines"], serde_json::json!([]));
+    backfill(&tracked, &["t"]).await.assert_code(0);
+    let position: i64 = tracked.value("SELECT max(commit_position) FROM changes").await;
+    let told = status().await["baselines"][0].clone();
+    assert_eq!((&told["table"], &told["rows"]), (&"public.t".into(), &7.into()));
+    assert_eq!(told["finished"], true);
+    assert_eq!(told["position"], position);
+    let shown = tracked.worker(&["status"]).run_to_end().await.assert_code(0);
+    assert!(shown.stdout.contains("1 table, 7 rows"), "{shown}");
+    tracked.worker(&["teardown", "--drop-changes"]).run_to_end().await.assert_code(0);
+    let left: bool = tracked.value("SELECT to_regclass('bemi.backfill') IS NOT NULL").await;
+    assert!(!left);
+}
