@@ -254,13 +254,16 @@ fn identities(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
             "add a primary key, or run `bemi-worker setup --replica-identity full`",
         );
     }
-    let partial = names(selected.values().filter(|t| t.is_identified() && !t.is_full()).copied());
+    let partial: Vec<&Table> =
+        selected.values().filter(|t| t.is_identified() && !t.is_full()).copied().collect();
+    // What can never be FULL is told of by another finding.
+    let mendable = names(partial.iter().filter(|t| !t.has_virtual_columns).copied());
     if partial.is_empty() {
         diagnosis.ok("B018", "every tracked UPDATE and DELETE has the whole row before it");
-    } else {
+    } else if !mendable.is_empty() {
         diagnosis.warn(
             "B018",
-            format!("{partial}: `before` holds the key alone"),
+            format!("{mendable}: `before` holds the key alone"),
             "what a row was before its change is then known from earlier changes only",
             "run `bemi-worker setup --replica-identity full`",
         );

@@ -53,8 +53,8 @@ fn generated_columns(facts: &Facts, selected: &[&Table], diagnosis: &mut Diagnos
         diagnosis.warn(
             "B020",
             format!("{virtual_ones}: has virtual generated columns"),
-            "PostgreSQL does not publish them: they are missing in `before` and `after`, and REPLICA \
-             IDENTITY FULL is out of the question",
+            "PostgreSQL does not publish them: they are missing in `before` and `after`, and with \
+             REPLICA IDENTITY FULL, UPDATE and DELETE would fail, so `before` holds the key alone",
             "make them STORED where they are wanted",
         );
     }

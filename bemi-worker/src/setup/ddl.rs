@@ -134,11 +134,21 @@ BEGIN
         RETURN;
     END IF;
     PERFORM set_config('bemi.partitions', coalesce((
-        SELECT jsonb_object_agg(i.inhrelid::text, jsonb_build_array(n.nspname, r.relname))
-        FROM pg_partitioned_table p
-        JOIN pg_inherits i ON i.inhparent = p.partrelid
-        JOIN pg_class r ON r.oid = pg_partition_root(i.inhrelid)
-        JOIN pg_namespace n ON n.oid = r.relnamespace)::text, ''), true);
+        WITH RECURSIVE tree AS (
+            SELECT p.partrelid AS root, p.partrelid AS member
+            FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
+            WHERE NOT c.relispartition
+            UNION ALL
+            -- pg_partition_root would be much slower, for thousands of partitions.
+            SELECT t.root, i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.member
+        ), roots AS (
+            SELECT t.root, array_agg(t.member)::text AS members FROM tree t GROUP BY t.root
+        )
+        SELECT jsonb_agg(jsonb_build_object('schema', n.nspname, 'table', c.relname,
+                                            'members', r.members))
+        FROM roots r
+        JOIN pg_class c ON c.oid = r.root
+        JOIN pg_namespace n ON n.oid = c.relnamespace)::text, ''), true);
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'bemi: the command may not be recorded under its partitioned table: %', sqlerrm;
 END
@@ -210,32 +220,43 @@ END
 
 /// What went is not in the catalog any more: a table is judged by its name. The row type of a table,
 /// the indexes of it and the like, which go with it, are not named.
-const RECORD_DROPS: &str = r"
+const RECORD_DROPS: &str = r#"
 DECLARE
     dropped record;
 BEGIN
     IF current_setting('bemi.quiet', true) = 'on' THEN
         RETURN;
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() AS o WHERE NOT o.is_temporary) THEN
+        RETURN;
+    END IF;
     FOR dropped IN
-        WITH objects AS (
-            SELECT o.*, o.original OR o.normal AS is_named,
-                   nullif(current_setting('bemi.partitions', true), '')::jsonb -> o.objid::text AS root
+        WITH objects AS MATERIALIZED (
+            SELECT o.*, o.original OR o.normal AS is_named
             FROM pg_event_trigger_dropped_objects() WITH ORDINALITY
                 AS o (classid, objid, objsubid, original, normal, is_temporary, object_type,
                       schema_name, object_name, object_identity, address_names, address_args, place)
             WHERE NOT o.is_temporary
+        ), partitions AS MATERIALIZED (
+            SELECT r.schema, r.table, unnest(r.members::oid[]) AS member
+            FROM jsonb_to_recordset(nullif(current_setting('bemi.partitions', true), '')::jsonb)
+                AS r (schema text, "table" text, members text)
+        ), published AS MATERIALIZED (
+            SELECT DISTINCT o.address_names AS names
+            FROM objects o
+            JOIN bemi.settings s ON o.address_args = ARRAY[s.publication]
+                                 OR o.address_args = ARRAY[s.publication || '_insert_only']
+            WHERE o.object_type = 'publication relation'
         ), candidates AS (
             SELECT o.place, o.object_type, o.object_identity,
                    CASE o.object_type WHEN 'schema' THEN o.object_name
-                                      ELSE coalesce(o.root ->> 0, o.schema_name) END AS of_schema,
-                   coalesce(o.root ->> 1, o.object_name) AS of_table,
-                   EXISTS (SELECT FROM objects p
-                           JOIN bemi.settings s ON p.address_args = ARRAY[s.publication]
-                                OR p.address_args = ARRAY[s.publication || '_insert_only']
-                           WHERE p.object_type = 'publication relation'
-                             AND p.address_names = ARRAY[o.schema_name, o.object_name]) AS was_published
+                                      ELSE coalesce(m.schema, o.schema_name) END AS of_schema,
+                   coalesce(m.table, o.object_name) AS of_table,
+                   p.names IS NOT NULL AS was_published
             FROM objects o
+            LEFT JOIN partitions m ON m.member = o.objid AND o.object_type = 'table'
+            LEFT JOIN published p ON p.names = ARRAY[o.schema_name, o.object_name]
+                                  AND o.object_type = 'table'
             -- What belongs to an extension goes with it.
             WHERE tg_tag NOT IN ('DROP EXTENSION', 'CREATE EXTENSION', 'ALTER EXTENSION')
               AND (o.object_type = 'table'
@@ -270,4 +291,4 @@ EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'bemi: this % is not recorded: %', tg_tag, sqlerrm
         USING HINT = 'Run bemi-worker doctor.';
 END
-";
+"#;
