@@ -21,6 +21,20 @@ async fn who_may_write_may_say_any_context() {
         ))
         .await;
     assert_eq!(recorded(&tracked).await, [created("t", "1", json!({"id": 1})).by(forged)]);
+    // It can be taken from everybody; who is granted it can go on.
+    tracked
+        .sql(
+            "DO $$ DECLARE emit regprocedure; BEGIN \
+                 FOR emit IN SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' LOOP \
+                     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', emit); \
+                 END LOOP; END $$",
+        )
+        .await;
+    tracked.sql(&format!("SET ROLE {role}")).await;
+    let refused = tracked.client.batch_execute(&emit(&json!({}))).await.unwrap_err();
+    assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
+    tracked.sql("INSERT INTO t VALUES (2); RESET ROLE").await;
+    assert_eq!(recorded(&tracked).await[1], created("t", "2", json!({"id": 2})));
     tracked.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 

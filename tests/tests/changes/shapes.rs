@@ -3,7 +3,9 @@
 use bemi_tests::Tracked;
 use serde_json::json;
 
-use super::expected::{commit_each, created, deleted, keeping_identities, recorded, updated};
+use super::expected::{
+    commit_each, created, deleted, keeping_identities, recorded, server_version, updated,
+};
 
 #[tokio::test]
 async fn a_table_that_is_renamed_or_moved_is_recorded_under_the_name_of_the_time() {
@@ -24,6 +26,29 @@ async fn a_table_that_is_renamed_or_moved_is_recorded_under_the_name_of_the_time
     assert_eq!(
         recorded(&tracked).await,
         [row("t", 1), row("t", 2), row("u", 3), row("u", 4), row("s.u", 5), row("s.u", 6)]
+    );
+}
+
+/// Before 16, the server does not say so until the table itself is changed.
+#[tokio::test]
+async fn a_schema_that_is_renamed_has_its_new_name_at_once_from_16_on() {
+    let tracked = Tracked::new("CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY)").await;
+    let transactions = [
+        "INSERT INTO s.t VALUES (1)",
+        "ALTER SCHEMA s RENAME TO r",
+        "INSERT INTO r.t VALUES (2)",
+        "ALTER TABLE r.t ADD a int",
+        "INSERT INTO r.t VALUES (3)",
+    ];
+    commit_each(&tracked, &transactions).await;
+    let at_once = server_version(&tracked).await >= 160_000;
+    assert_eq!(
+        recorded(&tracked).await,
+        [
+            created("s.t", "1", json!({"id": 1})),
+            created(if at_once { "r.t" } else { "s.t" }, "2", json!({"id": 2})),
+            created("r.t", "3", json!({"id": 3, "a": null})),
+        ]
     );
 }
 
