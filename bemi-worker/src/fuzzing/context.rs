@@ -1,15 +1,23 @@
-//! Context messages.
+//! Messages of applications and of setup's event triggers.
 
 use bemi_core::{CommitPosition, Lsn, TransactionId};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::assert_jsonb;
-use crate::stitch::{Stitcher, Transaction};
+use super::{assert_jsonb, assert_text};
+use crate::stitch::{Ddl, Stitcher, Transaction};
 
-/// Whatever a message says, what is stored for it is JSON that `jsonb` accepts: the message itself, or
-/// an object with its text and the reason.
+/// Whatever a message says, what is stored for it is JSON that `jsonb` accepts: as a context the message
+/// itself, or an object with its text and the reason; as a DDL command what is known of it.
 pub fn context(content: &[u8]) {
+    as_context(content);
+    let (ddl, _) = Ddl::read(content);
+    assert_jsonb(ddl.after.as_bytes());
+    assert_text(ddl.schema.as_bytes());
+    assert_text(ddl.table.as_bytes());
+}
+
+fn as_context(content: &[u8]) {
     let mut stitcher = Stitcher::default();
     let transaction = Transaction {
         id: TransactionId(1),

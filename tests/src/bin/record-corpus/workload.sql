@@ -106,6 +106,7 @@ ROLLBACK TO SAVEPOINT a;
 INSERT INTO plain VALUES (7, 'behind the savepoint', NULL);
 ------------------------------------------------
 ALTER TABLE plain ADD added int DEFAULT 7;
+SELECT pg_logical_emit_message(true, '_bemi_ddl', '{"command": "ALTER TABLE", "object_type": "table", "object": "public.plain", "schema": "public", "table": "plain", "sql": "ALTER TABLE plain ADD added int DEFAULT 7;"}');
 UPDATE plain SET done = true;
 ALTER TABLE plain DROP task;
 UPDATE plain SET done = false;
