@@ -17,7 +17,7 @@ use tokio_postgres::{Client, Row, Statement};
 use tracing::warn;
 
 use self::encoding::Encoding;
-use self::key::{CatalogKey, KEY, Key, key_of};
+use self::key::{Doubt, KEY, Key, TableNow, key_of};
 use self::types::{TYPES, Types};
 use self::validity::{Moment, Readings};
 use super::rules::AppliedRules;
@@ -111,9 +111,9 @@ impl Catalog {
     pub(crate) async fn table(&mut self, relation: Relation) -> Result<Table, WorkerError> {
         let oids = relation.columns.iter().map(|column| column.type_oid).collect();
         let read = WorkerError::database("read a table in the catalog of the source");
-        let (moment, types, key) = self.read(oids, Some(relation.oid)).await.map_err(read)?;
+        let (moment, types, now) = self.read(oids, Some(relation.oid)).await.map_err(read)?;
 
-        let key = key_of(&relation, key.as_ref(), &mut self.keys, &moment);
+        let key = key_of(&relation, &now, &mut self.keys, &moment);
         warn_of_key(&relation, &key);
         let kinds = relation.columns.iter().map(|column| types.kind(column.type_oid)).collect();
         let mut table = Table::new(relation, CatalogFacts { key: key.columns, kinds });
@@ -199,7 +199,7 @@ impl Catalog {
         &mut self,
         types: Vec<u32>,
         table: Option<u32>,
-    ) -> Result<(Moment, Types, Option<CatalogKey>), tokio_postgres::Error> {
+    ) -> Result<(Moment, Types, TableNow), tokio_postgres::Error> {
         let Self { client, statements, slot, .. } = self;
         let of_slot: [&(dyn ToSql + Sync); 1] = [&slot.as_str()];
         let of_types: [&(dyn ToSql + Sync); 1] = [&types];
@@ -225,26 +225,27 @@ impl Catalog {
                 .collect(),
         };
         let types = Types::read(&types, &moment, &mut self.composites)?;
-        let key = key.as_ref().map(CatalogKey::read).transpose()?;
-        Ok((moment, types, key))
+        Ok((moment, types, TableNow::read(key.as_ref())?))
     }
 }
 
 fn warn_of_key(relation: &Relation, key: &Key) {
+    let Some(doubt) = key.doubt else { return };
     let (schema, table) = (&relation.schema, &relation.name);
-    if key.is_another {
-        warn!(
-            schema,
-            table, "the table had another key at the time; its changes have no primary_key"
-        );
-    } else if key.is_alteration {
-        warn!(
-            schema,
-            table,
-            since = %key.columns.holds().start(),
-            "the table's key was altered, nobody knows where in the WAL; changes before have no \
-             primary_key"
-        );
+    let since = key.columns.holds().start();
+    match doubt {
+        Doubt::Altered => warn!(
+            schema, table, %since,
+            "the key of the table was altered, nobody knows where in the WAL; changes before it was \
+             found have no primary_key"
+        ),
+        Doubt::Another => {
+            warn!(
+                schema,
+                table, "the table had another key at the time; changes have no primary_key"
+            );
+        }
+        Doubt::Gone => warn!(schema, table, "the table is gone; its changes have no primary_key"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Composite types that are altered.
 
-use bemi_tests::{Cluster, ClusterOptions, STORED_WITHIN, Tracked, eventually};
+use bemi_tests::{Cluster, ClusterOptions, STORED_WITHIN, Tracked, eventually, statements_sent};
 use serde_json::json;
 
 use super::{exact, row, store_live, stored, text};
@@ -263,4 +263,35 @@ async fn nothing_is_written_to_find_out() {
         ))
         .await;
     assert_eq!(messages, 0);
+}
+
+/// How often the worker has read types.
+fn readings(cluster: &Cluster, tracked: &Tracked) -> usize {
+    statements_sent(&cluster.log(), tracked.database.name())
+        .iter()
+        .filter(|statement| statement.starts_with("WITH RECURSIVE part"))
+        .count()
+}
+
+#[tokio::test]
+async fn one_reading_serves_a_backlog_and_who_has_no_composites_needs_no_other() {
+    let options = ClusterOptions::new().set("log_statement", "all");
+    let cluster = Cluster::start(&options).unwrap();
+    let schema = format!("{PAIR}; CREATE TABLE plain (id int PRIMARY KEY, l int[])");
+    let tracked = Tracked::on(&cluster, &schema).await;
+    for id in 1..=50 {
+        tracked.sql(&insert(id, "(1,x)")).await;
+    }
+    let worker = tracked.run().await;
+    tracked.wait_for_count(50).await;
+    assert_eq!(readings(&cluster, &tracked), 1, "when the table is described");
+    for id in 1..=5 {
+        store_live(&tracked, &format!("INSERT INTO plain VALUES ({id}, '{{1}}')"), 1).await;
+    }
+    assert_eq!(readings(&cluster, &tracked), 2, "when that table is");
+    for id in 51..=53 {
+        store_live(&tracked, &insert(id, "(1,x)"), 1).await;
+    }
+    assert_eq!(readings(&cluster, &tracked), 5, "for each transaction, where there is no backlog");
+    worker.stop().await;
 }
