@@ -33,6 +33,8 @@ fn write_escaped(out: &mut Vec<u8>, text: &[u8]) -> Option<()> {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0C => out.extend_from_slice(b"\\f"),
             0 => return None,
             control => {
                 out.extend_from_slice(b"\\u00");
@@ -73,6 +75,14 @@ mod tests {
         let mut out = Vec::new();
         assert!(!write_string(&mut out, b"a\n\0"));
         assert_eq!(out, br#""\\x610a00""#);
+    }
+
+    /// A key of several columns is looked up by its text.
+    #[test]
+    fn escapes_are_those_of_the_server() {
+        let mut out = Vec::new();
+        assert!(write_string(&mut out, b"\"\\/\x08\x0C\n\r\t\x01\x1F\x7F"));
+        assert_eq!(out, b"\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\x7F\"");
     }
 
     proptest! {

@@ -49,7 +49,7 @@ impl Draw {
     pub(crate) fn is_large(&mut self) -> bool {
         match self.room {
             Room::Key => false,
-            Room::Part => self.one_in(5000),
+            Room::Part => self.one_in(20_000),
             Room::Column => self.one_in(60),
         }
     }

@@ -18,6 +18,7 @@
 mod definitions;
 mod draw;
 mod generated;
+mod keys;
 mod literal;
 mod marked;
 mod restore;

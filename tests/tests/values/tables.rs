@@ -18,7 +18,7 @@ use crate::{message, quote, sql_literal};
 pub(crate) const COLUMNS: usize = 24;
 
 /// Rows that are written to a table.
-const ROWS: usize = 24;
+const ROWS: usize = 40;
 
 /// A table with random columns.
 pub(crate) struct Table {

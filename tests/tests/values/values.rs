@@ -176,6 +176,8 @@ impl Values {
     ) -> Vec<String> {
         let (name, subtype_name) = (&self.types.get(oid).name, &self.types.get(subtype).name);
         let mut pool = vec!["empty".to_owned(), "(,)".to_owned()];
+        // Each is used many times.
+        draw.room = Room::Key;
         while pool.len() < RANGES {
             let bound = |draw: &mut Draw| {
                 let text = self.text(Part { oid: subtype, modifier: -1 }, draw);
@@ -209,6 +211,7 @@ impl Values {
                 }
             }
         }
+        draw.room = Room::Column;
         pool
     }
 }

@@ -75,8 +75,8 @@ pub(crate) fn modified(name: &str, modifier: i32, draw: &mut Draw) -> Option<Str
             let (precision, scale) = (length >> 16, length & 0x7FF);
             format!("0{}.0{}", draw.digits(precision - scale), draw.digits(scale.saturating_sub(1)))
         }
-        // What a rounded fraction does not push out of range.
-        "timestamp" | "timestamptz" => times::of_these_days(draw),
+        "timestamp" | "timestamptz" => times::timestamp_of_these_days(draw),
+        "interval" => times::interval_of_these_days(draw),
         _ => of(name, draw)?,
     })
 }

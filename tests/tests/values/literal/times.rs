@@ -37,7 +37,8 @@ fn timetz(draw: &mut Draw) -> String {
     }
 }
 
-pub(super) fn of_these_days(draw: &mut Draw) -> String {
+/// The same of a timestamp.
+pub(super) fn timestamp_of_these_days(draw: &mut Draw) -> String {
     let clock = clock(draw);
     dated(draw, 4000, &format!(" {clock}"))
 }
@@ -48,18 +49,22 @@ fn interval(draw: &mut Draw) -> String {
         1 => "-178000000 years".to_owned(),
         2 => "2147483647 mons".to_owned(),
         3 => "-2147483648 days".to_owned(),
-        4 => "2562047788:00:54.775807".to_owned(),
-        5 => "-2562047788:00:54.775807".to_owned(),
+        // The longest time is read since 15.
+        4 if draw.version >= 150_000 => "2562047788:00:54.775807".to_owned(),
+        5 if draw.version >= 150_000 => "-2562047788:00:54.775807".to_owned(),
         6 => "0".to_owned(),
-        // Since 17 there is a longest one.
+        // Since 17 there is a longest interval.
         7 if draw.version >= 170_000 => "infinity".to_owned(),
         8 if draw.version >= 170_000 => "-infinity".to_owned(),
-        _ => {
-            let part = |draw: &mut Draw| if draw.one_in(3) { 0 } else { draw.between(-1000, 1000) };
-            let (months, days) = (part(draw), part(draw));
-            format!("{months} mons {days} days {}{}", draw.pick(&["+", "-"]), clock(draw))
-        }
+        _ => interval_of_these_days(draw),
     }
+}
+
+/// What a rounded fraction does not push out of range.
+pub(super) fn interval_of_these_days(draw: &mut Draw) -> String {
+    let part = |draw: &mut Draw| if draw.one_in(3) { 0 } else { draw.between(-1000, 1000) };
+    let (months, days) = (part(draw), part(draw));
+    format!("{months} mons {days} days {}{}", draw.pick(&["+", "-"]), clock(draw))
 }
 
 fn timestamp(draw: &mut Draw, utc: &str) -> String {
