@@ -25,12 +25,15 @@ pub(super) struct Selection<'a> {
     /// Without the tables that inherit from it.
     pub(super) only: bool,
     pub(super) columns: &'a [String],
+    /// The oids of partitions whose rows are not read.
+    pub(super) left_out: Vec<u32>,
 }
 
 impl Selection<'_> {
     /// Reads everything, in any order.
     pub(super) fn copy_all(&self) -> String {
-        format!("COPY (SELECT {} {}) TO STDOUT", self.columns.join_quoted(), self.from())
+        let from = self.from([None, None]);
+        format!("COPY (SELECT {} {from}) TO STDOUT", self.columns.join_quoted())
     }
 
     /// Reads the last key alone.
@@ -39,7 +42,7 @@ impl Selection<'_> {
         format!(
             "COPY (SELECT {} {} ORDER BY {} DESC LIMIT 1) TO STDOUT",
             columns.join(", "),
-            self.from(),
+            self.from([None, None]),
             columns.join(" DESC, ")
         )
     }
@@ -55,30 +58,32 @@ impl Selection<'_> {
     ) -> String {
         let names: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
         let all = [self.columns, names.as_slice()].concat();
-        let conditions: Vec<String> = [
+        let from = self.from([
             reached.map(|reached| behind(key, reached)),
             last.map(|last| format!("NOT ({})", behind(key, last))),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let condition = if conditions.is_empty() {
-            String::new()
-        } else {
-            format!("WHERE {} ", conditions.join(" AND "))
-        };
+        ]);
         format!(
-            "COPY (SELECT {} {} {condition}ORDER BY {} LIMIT {rows}) TO STDOUT",
+            "COPY (SELECT {} {from} ORDER BY {} LIMIT {rows}) TO STDOUT",
             all.join_quoted(),
-            self.from(),
             names.join_quoted()
         )
     }
 
-    fn from(&self) -> String {
+    /// From where, as far as `conditions` hold.
+    fn from(&self, conditions: [Option<String>; 2]) -> String {
         let only = if self.only { "ONLY " } else { "" };
         let (schema, table) = (escape_identifier(self.schema), escape_identifier(self.table));
-        format!("FROM {only}{schema}.{table} AS t")
+        let left_out = (!self.left_out.is_empty()).then(|| {
+            let oids: Vec<String> = self.left_out.iter().map(u32::to_string).collect();
+            format!("t.tableoid NOT IN ({})", oids.join(", "))
+        });
+        let conditions: Vec<String> = conditions.into_iter().chain([left_out]).flatten().collect();
+        let condition = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
+        format!("FROM {only}{schema}.{table} AS t{condition}")
     }
 }
 
@@ -180,6 +185,7 @@ mod tests {
             table: "to\"do",
             only: true,
             columns: &["a".to_owned(), "k".to_owned()],
+            left_out: Vec::new(),
         };
         let key = [column("k", "integer", "pg_catalog")];
         assert_eq!(
@@ -198,12 +204,13 @@ mod tests {
 
     #[test]
     fn the_last_key_is_that_of_the_whole_order() {
-        let selection = Selection { schema: "s", table: "t", only: false, columns: &[] };
+        let selection =
+            Selection { schema: "s", table: "t", only: false, columns: &[], left_out: vec![7, 8] };
         let key = [column("a", "integer", "pg_catalog"), column("b", "text", "pg_catalog")];
         assert_eq!(
             selection.copy_last_key(&key),
             "COPY (SELECT t.\"a\", t.\"b\" FROM \"s\".\"t\" AS t \
-             ORDER BY t.\"a\" DESC, t.\"b\" DESC LIMIT 1) TO STDOUT"
+             WHERE t.tableoid NOT IN (7, 8) ORDER BY t.\"a\" DESC, t.\"b\" DESC LIMIT 1) TO STDOUT"
         );
     }
 

@@ -109,8 +109,17 @@ pub(super) struct Shape {
     /// Those that the stream has.
     columns: Vec<ShapeColumn>,
     pub(super) key: Vec<KeyColumn>,
-    /// The table and its partitions, each with the file that it is in.
-    files: Vec<(u32, u32)>,
+    members: Vec<Member>,
+}
+
+/// The table, or a partition of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Member {
+    oid: u32,
+    /// The file that it is in: another one after it was rewritten or truncated.
+    file: u32,
+    /// Whether the stream knows of its rows.
+    is_in_wal: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +143,7 @@ impl Shape {
         let Some(table) = client.query_opt(SHAPE, &[&oid]).await? else { return Ok(None) };
         let columns = client.query(COLUMNS, &[&oid, &publications]).await?;
         let key = client.query(KEY, &[&oid]).await?;
-        let files = client.query(FILES, &[&oid]).await?;
+        let members = client.query(MEMBERS, &[&oid]).await?;
         let identity: String = table.try_get(3)?;
         let identity = identity.bytes().next().and_then(ReplicaIdentity::from_letter);
         Ok(Some(Self {
@@ -154,9 +163,12 @@ impl Shape {
                 })
                 .collect::<Result<_, Error>>()?,
             key: key.iter().map(key_column).collect::<Result<_, _>>()?,
-            files: files
+            members: members
                 .iter()
-                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+                .map(|row| {
+                    let (oid, file) = (row.try_get(0)?, row.try_get(1)?);
+                    Ok(Member { oid, file, is_in_wal: row.try_get(2)? })
+                })
                 .collect::<Result<_, Error>>()?,
         }))
     }
@@ -192,6 +204,12 @@ impl Shape {
             // Tables that inherit are tracked, and stored, as tables of their own.
             only: !self.is_partitioned,
             columns,
+            left_out: self
+                .members
+                .iter()
+                .filter(|member| !member.is_in_wal)
+                .map(|member| member.oid)
+                .collect(),
         }
     }
 }
@@ -283,7 +301,7 @@ FROM of_key
 WHERE (SELECT count(*) FROM of_key) = (SELECT indnkeyatts FROM key)
 ORDER BY place";
 
-const FILES: &str = "\
+const MEMBERS: &str = "\
 WITH RECURSIVE tree (oid) AS (
     SELECT $1::oid
     UNION ALL
@@ -291,5 +309,6 @@ WITH RECURSIVE tree (oid) AS (
     JOIN pg_catalog.pg_class p ON p.oid = tree.oid AND p.relkind = 'p'
     JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid
 )
-SELECT c.oid, c.relfilenode FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid
+SELECT c.oid, c.relfilenode, c.relpersistence = 'p' AND c.relkind <> 'f'
+FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid
 ORDER BY c.oid";
