@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_is_no_mask_is_told_with_what_there_is() {
-        for text in ["email", "email=", "email=Hash", "email=text", "email=sha", "=drop", "a=text:\0"] {
+        for text in
+            ["email", "email=", "email=Hash", "email=text", "email=sha", "=drop", "a=text:\0"]
+        {
             assert!(text.parse::<Masking>().is_err(), "{text:?}");
         }
         let told = "email=md5".parse::<Masking>().unwrap_err().to_string();

@@ -31,7 +31,10 @@ impl MaskKey {
     pub fn new(key: impl Into<Vec<u8>>) -> Result<Self, ConfigError> {
         let key = key.into();
         if key.len() < KEY_BYTES_MIN {
-            return Err(ConfigError::MaskKeyTooShort { bytes: key.len(), bytes_min: KEY_BYTES_MIN });
+            return Err(ConfigError::MaskKeyTooShort {
+                bytes: key.len(),
+                bytes_min: KEY_BYTES_MIN,
+            });
         }
         Ok(Self(key))
     }

@@ -188,6 +188,14 @@ pub enum ConfigError {
         /// As it was given.
         text: String,
     },
+    /// A rule for columns in the source that this version cannot read.
+    #[error(
+        "bemi.column_rules in the source has a rule for {pattern} that this version does not know; run the version that made it, or delete that row and run `bemi-worker setup`"
+    )]
+    UnknownRule {
+        /// Of which columns.
+        pattern: String,
+    },
     /// The same columns are given two masks at once.
     #[error("the columns {pattern} are given two masks, {one} and {other}; keep one of them")]
     TwoMasks {

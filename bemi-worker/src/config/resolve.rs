@@ -382,9 +382,7 @@ mod tests {
         let (long, other) = ("0123456789abcdef", "fedcba9876543210");
         let in_file = format!("mask_key = \"{other}\"");
         let in_other_file = "mask_key_file = \"/nowhere\"";
-        let is = |place: Option<KeyPlace>, key: &str| {
-            matches!(place, Some(KeyPlace::Here(found)) if found.as_bytes() == key.as_bytes())
-        };
+        let is = |place: Option<KeyPlace>, key: &str| matches!(place, Some(KeyPlace::Here(found)) if found.as_bytes() == key.as_bytes());
         assert!(is(place(&[("BEMI_MASK_KEY", long)], &in_file).unwrap(), long));
         assert!(is(place(&[("BEMI_MASK_KEY", "")], &in_file).unwrap(), other));
         assert!(matches!(place(&[], in_other_file), Ok(Some(KeyPlace::File(_)))));

@@ -88,7 +88,11 @@ fn note_not_whole(selected: &[&Table], rules: &Rules, plan: &mut Plan) {
 /// A table that came later may have a key that an older rule hides.
 fn note_hidden_keys(selected: &[&Table], rules: &Rules, plan: &mut Plan) {
     let hides = |table: &&&Table| {
-        rules.columns.masked.iter().any(|(pattern, mask)| hidden_key(table, pattern, mask).is_some())
+        rules
+            .columns
+            .masked
+            .iter()
+            .any(|(pattern, mask)| hidden_key(table, pattern, mask).is_some())
     };
     let hidden: Vec<&Table> = selected.iter().filter(hides).copied().collect();
     if !hidden.is_empty() {
