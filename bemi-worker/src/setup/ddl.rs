@@ -14,6 +14,8 @@
 //! Invariants: nothing in here can make a statement of the application fail: what goes wrong becomes a
 //! warning. A message is part of the transaction of its command, and goes with a savepoint.
 
+use super::source_schema::always;
+
 /// An event trigger that records DDL.
 #[derive(Debug)]
 pub(crate) struct DdlTrigger {
@@ -77,6 +79,7 @@ AS $bemi${body}$bemi$"
         sql.push(format!(
             "CREATE EVENT TRIGGER {name} ON {event} EXECUTE FUNCTION bemi.{function}()"
         ));
+        sql.push(always(name));
     }
     sql
 }

@@ -116,7 +116,14 @@ WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 
             'DROP ROUTINE', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP EXTENSION', 'DROP OWNED')
 EXECUTE FUNCTION bemi.track_tables()"
         ),
+        always(EVENT_TRIGGER),
     ]
+}
+
+/// Lets an event trigger fire also where a session plays a replica: tools that copy databases make tables
+/// in one.
+pub(super) fn always(event_trigger: &str) -> String {
+    format!("ALTER EVENT TRIGGER {event_trigger} ENABLE ALWAYS")
 }
 
 /// Drops what [`create_event_trigger`] created.

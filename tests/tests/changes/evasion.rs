@@ -2,6 +2,7 @@
 
 use bemi_tests::{Tracked, shared_cluster};
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 
 use super::expected::{
     commit_each, created, emit, free_slot, keeping_identities, recorded, server_version, updated,
@@ -32,7 +33,7 @@ async fn who_may_write_may_say_any_context() {
         .await;
     tracked.sql(&format!("SET ROLE {role}")).await;
     let refused = tracked.client.batch_execute(&emit(&json!({}))).await.unwrap_err();
-    assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
     tracked.sql("INSERT INTO t VALUES (2); RESET ROLE").await;
     assert_eq!(recorded(&tracked).await[1], created("t", "2", json!({"id": 2})));
     tracked.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
@@ -65,20 +66,37 @@ async fn who_owns_a_table_can_have_less_recorded_of_it() {
     );
 }
 
-/// The event trigger that tracks new tables is one that a session can quiet, and one that a session without triggers does
-/// not have. Doctor tells of such tables, and setup tracks them.
+/// The event trigger that tracks new tables can be quieted by a session, and disabled by a superuser. Doctor tells of both,
+/// and setup mends it.
 #[tokio::test]
 async fn who_makes_tables_can_make_one_that_is_not_tracked_until_somebody_looks() {
     let tracked = Tracked::new("").await;
-    for quieted in ["SET LOCAL bemi.quiet = 'on'", "SET LOCAL session_replication_role = replica"] {
-        tracked.sql(&format!("{quieted}; CREATE TABLE hidden (id int PRIMARY KEY)")).await;
+    for evading in ["SET LOCAL bemi.quiet = 'on'", "ALTER EVENT TRIGGER bemi_track_tables DISABLE"]
+    {
+        tracked.sql(&format!("{evading}; CREATE TABLE hidden (id int PRIMARY KEY)")).await;
         tracked.sql("INSERT INTO hidden VALUES (1)").await;
-        tracked.worker(&["doctor"]).run_to_end().await.assert_code(3);
+        let told = tracked.worker(&["doctor"]).run_to_end().await.assert_code(3);
+        assert!(told.stdout.contains("B014  FAIL"), "{told}");
+        assert_eq!(told.stdout.contains("B016  warn"), evading.contains("DISABLE"), "{told}");
         tracked.setup(&[]).await;
-        tracked.sql("INSERT INTO hidden VALUES (2); DROP TABLE hidden").await;
+        tracked.sql("INSERT INTO hidden VALUES (2)").await;
+        tracked.sql("DROP TABLE hidden; CREATE TABLE seen (id int); DROP TABLE seen").await;
     }
     let changes = recorded(&tracked).await;
     assert_eq!(changes.len(), 2, "{changes:?}");
+}
+
+/// Tools that copy a database make its tables in sessions of this kind.
+#[tokio::test]
+async fn a_table_that_is_made_where_triggers_are_off_is_tracked() {
+    let tracked = Tracked::new("").await;
+    tracked
+        .sql(
+            "SET LOCAL session_replication_role = replica; CREATE TABLE t (id int PRIMARY KEY); \
+             INSERT INTO t VALUES (1)",
+        )
+        .await;
+    assert_eq!(recorded(&tracked).await, [created("t", "1", json!({"id": 1}))]);
 }
 
 /// What is lost of the WAL is lost, and it is written down that it was.

@@ -123,10 +123,8 @@ fn short_row(row: &Value) -> String {
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}… {} bytes", &text[..end], text.len()),
-        None => text.to_owned(),
-    }
+    let cut: String = text.chars().take(60).collect();
+    if cut.len() == text.len() { cut } else { format!("{cut}… {} bytes", text.len()) }
 }
 
 /// A database whose tables keep the replica identity that they have.

@@ -208,7 +208,8 @@ impl Source {
             installation,
             has_event_trigger: client
                 .query_one(
-                    "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = $1)",
+                    "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger \
+                     WHERE evtname = $1 AND evtenabled IN ('O', 'A'))",
                     &[&EVENT_TRIGGER],
                 )
                 .await?
