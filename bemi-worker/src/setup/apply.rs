@@ -228,11 +228,11 @@ async fn start_checkpoint(
             };
             return resume.skip_to(client, slot).await;
         }
-        (Start::After { began }, _) => {
-            let reason = "read by somebody else before this destination was set up";
+        // Of another cluster, it may be anywhere.
+        (Start::After { began, reason }, _) if *began < position => {
             Checkpoint::record_gap(client, slot, *began, position, reason).await?;
         }
-        (Start::Fresh | Start::OverGap { .. }, _) => {}
+        (Start::Fresh | Start::After { .. } | Start::OverGap { .. }, _) => {}
     }
     client
         .execute(

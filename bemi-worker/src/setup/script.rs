@@ -13,6 +13,16 @@ use crate::config::{Config, SlotName};
 /// The script. Where source and destination differ it says which part belongs where.
 pub(super) fn script(plan: &Plan, config: &Config, found: &Found) -> String {
     let mut out = String::new();
+    if plan.steps.iter().any(|step| matches!(step.action, Action::CopySlot { .. })) {
+        let _ = writeln!(
+            out,
+            "-- Run the steps up to \"go on from replication slot\" while the original worker runs, and \
+             the others,\n-- those in {}.{} among them, when it has stored all that it read, and has \
+             stopped.\n",
+            config.changes_schema,
+            bemi_core::changes_table::TABLE
+        );
+    }
     if found.is_one_database() {
         part(&mut out, plan, config, found, None);
         return out;

@@ -275,7 +275,30 @@ async fn what_cannot_be_taken_over_is_told_precisely() {
     tracked.sql("DROP TABLE changes; CREATE TABLE changes (id int)").await;
     original.refused(3, &["cannot be taken over", "not the original worker's"]).await;
     tracked.sql(&format!("SELECT pg_drop_replication_slot('{}')", original.slot)).await;
-    original.refused(3, &["there is no slot", &original.slot]).await;
+    original.refused(3, &["there is no slot", &original.slot, "--recreate-slot"]).await;
+}
+
+/// It stopped long ago, and somebody has dropped its slot.
+#[tokio::test]
+async fn without_its_slot_its_rows_are_kept_and_what_was_missed_is_a_gap() {
+    let original = Original::new().await;
+    let tracked = &original.tracked;
+    tracked.sql("INSERT INTO todo VALUES (1)").await;
+    original.reads().await;
+    tracked.sql(&format!("SELECT pg_drop_replication_slot('{}')", original.slot)).await;
+    tracked.sql("INSERT INTO todo VALUES (2)").await;
+    let told = original.adopt(&["--recreate-slot"]).await;
+    assert!(told.contains("record a gap"), "{told}");
+    tracked.sql("INSERT INTO todo VALUES (3)").await;
+    tracked.store().await;
+    assert_eq!(original.what().await, ["CREATE by original", "CREATE 3"]);
+    let gap: bool = tracked
+        .value(
+            "SELECT g.from_position = c.position AND g.to_position > c.position \
+             FROM bemi.gaps g, changes c WHERE c.primary_key = 'by original'",
+        )
+        .await;
+    assert!(gap);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the family's original worker has left: its slot, its publication, its table `changes`.
 
+use bemi_core::Lsn;
 use bemi_core::changes_table::TABLE;
 use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::{Client, Error};
@@ -60,6 +61,8 @@ pub(crate) struct OriginalChanges {
     pub(crate) constraints: Vec<String>,
     /// Unique indexes that belong to no constraint, as they go into SQL.
     pub(crate) unique_indexes: Vec<String>,
+    /// The position of the last change in it.
+    pub(crate) last: Option<Lsn>,
 }
 
 impl Original {
@@ -128,7 +131,18 @@ impl OriginalChanges {
                 &[&table],
             )
             .await?;
+        let is_readable: bool = client
+            .query_one("SELECT has_table_privilege($1::text::regclass, 'SELECT')", &[&table])
+            .await?
+            .try_get(0)?;
+        let last: Option<i64> = if is_readable {
+            let last = format!("SELECT max(position) FROM {table}");
+            client.query_one(&last, &[]).await?.try_get(0)?
+        } else {
+            None
+        };
         Ok(Self {
+            last: last.map(Lsn::from_bigint),
             is_owned: row.try_get(0)?,
             constraints: row.try_get(1)?,
             unique_indexes: row.try_get(2)?,

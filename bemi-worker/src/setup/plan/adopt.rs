@@ -28,6 +28,8 @@ pub(super) fn check(options: &SetupOptions, config: &Config, found: &Found, plan
         return;
     }
     match found.original.slots.as_slice() {
+        // A new one is made, and what was missed is written down.
+        _ if makes_slot(options, found) => {}
         [] => {
             let name = match &adoption.slot {
                 Some(name) => format!("slot {name} of plugin pgoutput"),
@@ -36,7 +38,7 @@ pub(super) fn check(options: &SetupOptions, config: &Config, found: &Found, plan
             plan.problems.requirement(format!(
                 "there is no {name} in database {}, so what changed since the original worker \
                  stopped is not known; name its slot with --adopt=SLOT, or, if it is gone, say \
-                 --recreate-slot without --adopt after renaming its table",
+                 --recreate-slot, which makes one and records what was missed",
                 found.source.database
             ));
         }
@@ -44,9 +46,8 @@ pub(super) fn check(options: &SetupOptions, config: &Config, found: &Found, plan
             if slot.is_lost {
                 plan.problems.requirement(format!(
                     "replication slot {name} of the original worker is lost: the server has given \
-                     up the WAL that it needs, so it cannot be gone on from; drop it, rename \
-                     {schema}.{TABLE}, and run setup without --adopt",
-                    schema = config.changes_schema
+                     up the WAL that it needs, so it cannot be gone on from; --recreate-slot makes a \
+                     new one and records what was missed"
                 ));
             }
             if *name == config.slot {
@@ -95,7 +96,12 @@ pub(super) fn takes_table(options: &SetupOptions, found: &Found) -> bool {
 
 /// Whether the slot that is there is to be gone on from.
 pub(super) fn takes_slot(options: &SetupOptions, config: &Config, found: &Found) -> bool {
-    options.adoption.is_some() && !has_slot(config, found)
+    options.adoption.is_some() && !has_slot(config, found) && !makes_slot(options, found)
+}
+
+/// Whether there is none to go on from, and a new one is asked for.
+fn makes_slot(options: &SetupOptions, found: &Found) -> bool {
+    options.recreates_slot && found.original.slots.iter().all(|(_, slot)| slot.is_lost)
 }
 
 fn has_slot(config: &Config, found: &Found) -> bool {
@@ -126,6 +132,27 @@ pub(super) fn plan_slot(found: &Found, plan: &mut Plan) {
     let publication = found.original.publication.clone();
     let action = Action::CopySlot { from: slot.clone(), publication };
     plan.step(Side::Source, format!("go on from replication slot {slot}"), action);
+}
+
+/// Writes down what was missed between the last row that is stored and a slot that is new.
+pub(super) fn plan_gap(options: &SetupOptions, found: &Found, plan: &mut Plan) {
+    let last = found.original.changes.as_ref().and_then(|changes| changes.last);
+    let Some(began) = last.filter(|_| options.adoption.is_some()) else { return };
+    // A slot that we have copied begins where the original worker stopped.
+    let is_made = plan.steps.iter().any(|step| matches!(step.action, Action::CreateSlot { .. }));
+    let is_marked = found.source.installation.as_ref().is_some_and(|made| {
+        made.records.iter().any(|record| record.kind == RecordKind::OriginalSlot)
+    });
+    if is_marked && !is_made {
+        return;
+    }
+    for step in &mut plan.steps {
+        if step.action == Action::StartCheckpoint(Start::Fresh) {
+            let reason = "nobody read between the original worker's last change and this setup";
+            step.action = Action::StartCheckpoint(Start::After { began, reason });
+            step.what.push_str(", and record a gap before it");
+        }
+    }
 }
 
 /// Makes the table ours.

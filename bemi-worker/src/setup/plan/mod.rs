@@ -89,7 +89,7 @@ pub(crate) enum Start {
     /// With the slot, nothing before it.
     Fresh,
     /// With a slot that was read from before, by nobody who told this destination.
-    After { began: Lsn },
+    After { began: Lsn, reason: &'static str },
     /// From where the last slot was, over what was lost since.
     OverGap { reason: String },
 }
@@ -122,6 +122,7 @@ pub(crate) fn plan(
         adopt::plan_slot(found, &mut plan);
     } else {
         slot::plan(options, config, found, &mut plan);
+        adopt::plan_gap(options, found, &mut plan);
     }
     if adopt::takes_table(options, found) {
         adopt::plan_table(config, found, &mut plan);

@@ -14,6 +14,9 @@ use crate::source::SlotState;
 
 const PLUGIN: &str = "pgoutput";
 
+/// Why a destination lacks what its slot has given away.
+pub(super) const READ_BY_ANOTHER: &str = "read by somebody else before this destination was set up";
+
 pub(super) fn plan(options: &SetupOptions, config: &Config, found: &Found, plan: &mut Plan) {
     let slot_name = config.slot.as_str();
     let source = &found.source;
@@ -59,7 +62,13 @@ pub(super) fn plan(options: &SetupOptions, config: &Config, found: &Found, plan:
                         slot.confirmed
                     ));
                 }
-                start(began.map_or(Start::Fresh, |began| Start::After { began }), plan);
+                start(
+                    began.map_or(Start::Fresh, |began| Start::After {
+                        began,
+                        reason: READ_BY_ANOTHER,
+                    }),
+                    plan,
+                );
             }
         },
         // It was there, and nobody told us to remove it.

@@ -1,8 +1,11 @@
 //! What is planned for what is found. No server is asked: that applying a plan leaves nothing to
 //! plan is for the tests against one to show.
 
+mod adopt;
+
 use std::collections::BTreeSet;
 
+use super::slot::READ_BY_ANOTHER;
 use super::*;
 use crate::error::Problem;
 use crate::setup::IdentityPolicy;
@@ -511,7 +514,7 @@ fn a_new_destination_of_an_old_slot_starts_where_it_is_and_knows_what_it_missed(
     assert_eq!(slot_steps(&plan), [&Action::StartCheckpoint(Start::Fresh)]);
     found.source.slot.as_mut().unwrap().confirmed = Lsn::new(0x20);
     let plan = plan_for(&SetupOptions::new(), &found);
-    let after = Start::After { began: Lsn::new(0x10) };
+    let after = Start::After { began: Lsn::new(0x10), reason: READ_BY_ANOTHER };
     assert_eq!(slot_steps(&plan), [&Action::StartCheckpoint(after)]);
 }
 
