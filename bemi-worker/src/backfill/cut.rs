@@ -160,17 +160,9 @@ async fn import(
     snapshot: &ExportedSnapshot,
 ) -> Result<(Timestamp, Visible), tokio_postgres::Error> {
     let name = postgres_protocol::escape::escape_literal(&snapshot.name);
-    // What ends sessions for taking their time must not end this one. What row-level security would
-    // leave out is an error.
-    reader
-        .batch_execute(&format!(
-            "{}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-             SET row_security = off; \
-             SELECT pg_catalog.set_config('transaction_timeout', '0', false) \
-             WHERE pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL",
-            settings::set_statement()
-        ))
-        .await?;
+    super::prepare_session(reader).await?;
+    // What row-level security would leave out is an error.
+    reader.batch_execute(&format!("{}; SET row_security = off", settings::set_statement())).await?;
     reader
         .batch_execute(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {name}"

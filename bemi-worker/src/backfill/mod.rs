@@ -53,8 +53,12 @@ use crate::config::Config;
 use crate::error::WorkerError;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::readiness;
-use crate::sink::{RowSink, prepare_session};
+use crate::sink::{self, RowSink};
 use crate::source::Catalog;
+
+/// How sessions of a backfill show in `pg_stat_activity`: by another name than the worker's, whose open
+/// transactions say that it is storing.
+const APPLICATION_NAME: &str = "bemi-worker backfill";
 
 /// How often in a row a table may have changed when its rows were read.
 const CHANGED_MAX: u32 = 5;
@@ -107,6 +111,8 @@ pub async fn run(
         let error = match work.attempt(&mut shutdown).await {
             Ok(()) => return Ok(work.report),
             Err(error) if work.selected.is_some() && error.is_transient() => error,
+            // A backfill of hours outlasts a transaction of one.
+            Err(error @ WorkerError::TransactionsRunning { .. }) if work.report.rows > 0 => error,
             Err(error) => return Err(error),
         };
         if work.report.rows > stored_before {
@@ -183,7 +189,12 @@ impl<T: FnMut(BackfillEvent) + Send> Work<'_, T> {
         let config = self.config;
         let source = config.source.connect().await?;
         let destination = config.destination.connect().await?;
-        prepare_session(&destination).await?;
+        sink::prepare_session(&destination).await?;
+        for client in [&source, &destination] {
+            prepare_session(client)
+                .await
+                .map_err(WorkerError::database("prepare the sessions of the backfill"))?;
+        }
         readiness::check(&source, &destination, config).await?;
         progress::lock(&destination, config.slot.as_str()).await?;
         let selected = self.select(&source, &destination).await?;
@@ -344,6 +355,19 @@ impl BackfillReport {
             None => self.tables.push(stored),
         }
     }
+}
+
+/// Lets a session take its time, whatever database and role say. Not every version has every limit.
+async fn prepare_session(client: &Client) -> Result<(), tokio_postgres::Error> {
+    client
+        .batch_execute(&format!(
+            "SET application_name = '{APPLICATION_NAME}'; \
+             SELECT pg_catalog.set_config(name, '0', false) \
+             FROM unnest(ARRAY['statement_timeout', 'idle_in_transaction_session_timeout', \
+                               'idle_session_timeout', 'transaction_timeout']) AS name \
+             WHERE pg_catalog.current_setting(name, true) IS NOT NULL"
+        ))
+        .await
 }
 
 async fn read_progress(

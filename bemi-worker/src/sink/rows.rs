@@ -35,8 +35,9 @@ pub(crate) async fn prepare_session(client: &Client) -> Result<(), WorkerError> 
             "SET lock_timeout = '{LOCK_TIMEOUT}'; \
              SET idle_in_transaction_session_timeout = 0; \
              SET statement_timeout = 0; \
-             SELECT set_config('transaction_timeout', '0', false) \
-             WHERE current_setting('transaction_timeout', true) IS NOT NULL; \
+             SELECT set_config(name, '0', false) \
+             FROM unnest(ARRAY['idle_session_timeout', 'transaction_timeout']) AS name \
+             WHERE current_setting(name, true) IS NOT NULL; \
              SELECT set_config('synchronous_commit', 'on', false) \
              WHERE current_setting('synchronous_commit') = 'off'"
         ))

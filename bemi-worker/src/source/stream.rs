@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::settings::startup_options;
 use crate::config::{Config, ConnectionConfig, SlotName};
 use crate::connect::{APPLICATION_NAME, Fault};
-use crate::error::WorkerError;
+use crate::error::{Problems, WorkerError};
 
 /// How often the server hears of us at least, and at most how long it waits to hear what is stored. Well
 /// below any `wal_sender_timeout` in use.
@@ -125,11 +125,13 @@ impl Stream {
         &mut self,
         temporary_slot: &SlotName,
     ) -> Result<ExportedSnapshot, WorkerError> {
-        let rows = self
-            .query(&format!(
-                "CREATE_REPLICATION_SLOT {temporary_slot} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT"
-            ))
-            .await?;
+        let command = format!(
+            "CREATE_REPLICATION_SLOT {temporary_slot} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT"
+        );
+        let rows = self.client.simple_query(&command).await.map_err(|error| match &error {
+            PgWireError::Server(message) if sqlstate(message) == Some("53400") => no_slot_left(),
+            _ => failed(&self.slot, error),
+        })?;
         let position =
             text_at(&rows, 1)?.parse().map_err(|_| unexpected("the position of its slot"))?;
         Ok(ExportedSnapshot { position, name: text_at(&rows, 2)? })
@@ -228,6 +230,15 @@ fn text_at(rows: &[QueryRow], column: usize) -> Result<String, WorkerError> {
     let value = rows.first().and_then(|row| row.get(column)).and_then(Option::as_ref);
     let value = value.ok_or_else(|| unexpected("an answer"))?;
     Ok(String::from_utf8_lossy(value).into_owned())
+}
+
+fn no_slot_left() -> WorkerError {
+    let mut problems = Problems::default();
+    problems.requirement(
+        "the source has no replication slot left, and a snapshot takes one for a moment; raise \
+         max_replication_slots, or drop a slot that nobody uses",
+    );
+    WorkerError::Unready(problems)
 }
 
 fn unexpected(what: &str) -> WorkerError {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bemi_tests::{Output, STORED_WITHIN, Stored, Tracked, eventually, shared_cluster};
+use bemi_tests::{
+    Output, STORED_WITHIN, Stored, TestDatabase, Tracked, eventually, shared_cluster,
+};
 use bemi_worker::backfill::{self, BackfillEvent, BackfillOptions};
 use bemi_worker::config::Config;
 use serde_json::Value;
@@ -648,6 +650,9 @@ async fn what_cannot_be_right_is_refused_with_what_to_do() {
     as_role().run_to_end().await.assert_code(0);
     assert_eq!(tracked.count().await, 2, "that is all that a role needs");
 
+    tracked.sql("DROP TABLE bemi.backfill").await;
+    refused(&["t"], 3, "no table bemi.backfill").await;
+    tracked.setup(&[]).await;
     tracked.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
     refused(&["t", "--again"], 3, "changes were lost").await;
     // The slot begins later now: what was lost is told, and the present is stored again.
@@ -736,4 +741,54 @@ async fn status_and_dry_run_tell_of_baselines_and_teardown_forgets_them() {
     tracked.worker(&["teardown", "--drop-changes"]).run_to_end().await.assert_code(0);
     let left: bool = tracked.value("SELECT to_regclass('bemi.backfill') IS NOT NULL").await;
     assert!(!left);
+}
+
+/// The source's sessions are ended, again and again: it opens them anew, and stores each row once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_lost_is_opened_again() {
+    let tracked = Tracked::new(MANY_TYPES).await;
+    let arguments = ["backfill", "t", "--chunk-rows", "100", "--max-rows-per-second", "2000"];
+    let mut running = tracked.worker(&arguments).spawn();
+    for stored in [100, 1_000, 2_000] {
+        eventually(STORED_WITHIN, "rows to be stored", async || {
+            (tracked.count().await >= stored).then_some(())
+        })
+        .await;
+        tracked
+            .sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND application_name = 'bemi-worker backfill'",
+            )
+            .await;
+    }
+    let output = running.wait(STORED_WITHIN).await.assert_code(0);
+    assert!(output.stderr.contains("going on when it works again"), "{output}");
+    let keys: i64 = tracked.value("SELECT count(DISTINCT primary_key) FROM changes").await;
+    assert_eq!((keys, tracked.count().await), (3_000, 3_000));
+}
+
+#[tokio::test]
+async fn a_database_of_its_own_holds_the_baseline() {
+    let tracked = Tracked::untracked(
+        shared_cluster(),
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)",
+    )
+    .await;
+    let destination = TestDatabase::create(shared_cluster()).await.unwrap();
+    let at = |arguments: &[&str]| {
+        tracked.worker(arguments).env("DESTINATION_DATABASE_URL", destination.url()).run_to_end()
+    };
+    at(&["setup", "--all-tables"]).await.assert_code(0);
+    at(&["backfill", "--all-tables"]).await.assert_code(0);
+    let client = destination.connect().await.unwrap();
+    let row = client
+        .query_one(
+            "SELECT count(*), min(database), (SELECT rows FROM bemi.backfill) FROM changes",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!((row.get(0), row.get(1), row.get(2)), (100_i64, tracked.database.name(), 100_i64));
+    let here: bool = tracked.value("SELECT to_regclass('bemi.backfill') IS NOT NULL").await;
+    assert!(!here, "the source holds none of it");
 }
