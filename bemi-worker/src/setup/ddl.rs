@@ -178,29 +178,36 @@ BEGIN
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = c.classid
                               AND d.objid = c.objid AND d.deptype = 'e')
             ORDER BY c.classid, c.objid, c.place
+        ), relations AS MATERIALIZED (
+            -- What happens to a partition is told of its root, as its changes are.
+            SELECT c.*, coalesce(pg_partition_root(coalesce(x.indrelid, c.objid)),
+                                 x.indrelid, c.objid) AS root
+            FROM commands c
+            LEFT JOIN pg_class o ON o.oid = c.objid
+            LEFT JOIN pg_index x ON x.indexrelid = c.objid
+            WHERE c.classid = 'pg_class'::regclass
+              AND (c.object_type IN ('table', 'table column')
+                   OR c.object_type = 'index' AND tg_tag = 'CREATE INDEX')
+              AND coalesce(o.relpersistence, 'p') = 'p'
         )
-        SELECT c.place, c.command_tag, c.object_type, c.object_identity,
-               n.nspname AS of_schema, r.relname AS of_table
-        FROM commands c
-        JOIN pg_class o ON c.classid = 'pg_class'::regclass AND o.oid = c.objid
-        LEFT JOIN pg_index x ON x.indexrelid = o.oid
-        -- What happens to a partition is told of its root, as its changes are.
-        JOIN pg_class r ON r.oid = coalesce(pg_partition_root(coalesce(x.indrelid, o.oid)),
-                                            x.indrelid, o.oid)
-        JOIN pg_namespace n ON n.oid = r.relnamespace
-        WHERE (o.relkind IN ('r', 'p') OR o.relkind IN ('i', 'I') AND tg_tag = 'CREATE INDEX')
-          AND r.relkind IN ('r', 'p') AND o.relpersistence = 'p'
-          AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'bemi')
+        SELECT r.place, r.command_tag, r.object_type, r.object_identity,
+               a.object_names[1] AS of_schema, a.object_names[2] AS of_table
+        FROM relations r
+        -- By its name as it is now: an older snapshot may not see a table that somebody else made.
+        CROSS JOIN LATERAL pg_identify_object_as_address('pg_class'::regclass, r.root, 0) AS a
+        WHERE a.type = 'table'
+          AND a.object_names[1] NOT LIKE 'pg\_%'
+          AND a.object_names[1] NOT IN ('information_schema', 'bemi')
           AND (EXISTS (SELECT FROM bemi.tracked_tables t WHERE NOT t.excluded
-                       AND n.nspname LIKE t.schema_like AND r.relname LIKE t.table_like)
+                       AND a.object_names[1] LIKE t.schema_like AND a.object_names[2] LIKE t.table_like)
                AND NOT EXISTS (SELECT FROM bemi.tracked_tables t WHERE t.excluded
-                       AND n.nspname LIKE t.schema_like AND r.relname LIKE t.table_like)
+                       AND a.object_names[1] LIKE t.schema_like AND a.object_names[2] LIKE t.table_like)
                -- What was renamed is still published.
                OR EXISTS (SELECT FROM pg_publication_rel m
                           JOIN pg_publication p ON p.oid = m.prpubid
                           JOIN bemi.settings s
                             ON p.pubname IN (s.publication, s.publication || '_insert_only')
-                          WHERE m.prrelid = r.oid))
+                          WHERE m.prrelid = r.root))
         UNION ALL
         SELECT c.place, c.command_tag, c.object_type, c.object_identity,
                coalesce(n.nspname, c.schema_name), NULL

@@ -313,3 +313,49 @@ async fn an_application_that_may_do_little_is_recorded_and_never_fails() {
         .await;
     tracked.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
+
+#[tokio::test]
+async fn a_transaction_with_an_older_snapshot_is_recorded_too() {
+    let tracked = recording("").await;
+    tracked.sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class").await;
+    let other = tracked.database.connect().await.unwrap();
+    other.batch_execute("CREATE TABLE late (a int)").await.unwrap();
+    tracked
+        .sql("ALTER TABLE late RENAME COLUMN a TO b; CREATE INDEX by_b ON late (b); COMMIT")
+        .await;
+    assert_eq!(
+        commands(&tracked).await,
+        [
+            "CREATE TABLE | table public.late | public.late",
+            "ALTER TABLE | table column public.late.b | public.late",
+            "CREATE INDEX | index public.by_b | public.late",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_query_for_a_table_as_it_was_passes_over_commands() {
+    let tracked = recording("CREATE TABLE todo (id int PRIMARY KEY)").await;
+    for sql in [
+        "INSERT INTO todo VALUES (1), (2)",
+        "ALTER TABLE todo ADD task text",
+        "UPDATE todo SET task = 'a' WHERE id = 2; DELETE FROM todo WHERE id = 1",
+        "CREATE INDEX ON todo (task)",
+    ] {
+        tracked.sql(sql).await;
+    }
+    tracked.store().await;
+    // As the docs have it.
+    let docs = include_str!("../../../docs/changes.md");
+    let (_, from) = docs.split_once("A table as it was at a moment").unwrap();
+    let sql = from.split("```").nth(1).unwrap().trim_start_matches("sql");
+    assert_eq!(sql.matches("timestamptz '").count(), 2, "{sql}");
+    let sql: Vec<&str> = sql.split("timestamptz '").collect();
+    let now = |part: &&str| part.split_once('\'').map(|(_, rest)| format!("now() {rest}")).unwrap();
+    let rest: String = sql[1..].iter().map(now).collect();
+    let rows =
+        tracked.client.query(&format!("{}{rest}", sql[0]).replace(';', ""), &[]).await.unwrap();
+    let rows: Vec<(Option<String>, Value)> =
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(rows, [(Some("2".to_owned()), json!({"id": 2, "task": "a"}))]);
+}
