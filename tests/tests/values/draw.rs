@@ -1,6 +1,7 @@
 //! What chance decides: one source of randomness for a run, by one seed.
 
 use fastrand::Rng;
+use tokio_postgres::Client;
 
 /// Where the seed is given; without it each run has another one.
 pub(crate) const SEED_VARIABLE: &str = "BEMI_SEED";
@@ -12,6 +13,8 @@ pub(crate) struct Draw {
     pub(crate) room: Room,
     /// The server's `server_version_num`: later ones take values that earlier ones do not.
     pub(crate) version: i32,
+    /// Whether the server was built with libxml.
+    pub(crate) has_xml: bool,
 }
 
 /// How large a value may be.
@@ -36,8 +39,20 @@ pub(crate) fn seed() -> u64 {
 }
 
 impl Draw {
-    pub(crate) fn new(seed: u64, version: i32) -> Self {
-        Self { rng: Rng::with_seed(seed), room: Room::Column, version }
+    /// Draws for the server of `client`.
+    pub(crate) async fn new(seed: u64, client: &Client) -> Self {
+        let version: String =
+            client.query_one("SHOW server_version_num", &[]).await.unwrap().get(0);
+        let has_xml = client.batch_execute("SELECT '<a/>'::xml").await.is_ok();
+        if !has_xml {
+            eprintln!("left out values of type xml: this server was built without them");
+        }
+        Self {
+            rng: Rng::with_seed(seed),
+            room: Room::Column,
+            version: version.parse().unwrap(),
+            has_xml,
+        }
     }
 
     /// `true` one time in `count`.

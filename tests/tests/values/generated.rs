@@ -31,14 +31,16 @@ const MORE_STYLES: &[&str] = &[
     "xmlbinary = 'hex'",
     "default_text_search_config = 'pg_catalog.german'",
     "standard_conforming_strings = off",
+    // What names of tables, types and functions look like as values.
+    "quote_all_identifiers = on",
+    "search_path = own, public",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_what_to_jsonb_makes_of_them() {
     let seed = seed();
     let mut tracked = Tracked::untracked(shared_cluster(), "").await;
-    let version: String = tracked.value("SHOW server_version_num").await;
-    let mut draw = Draw::new(seed, version.parse().unwrap());
+    let mut draw = Draw::new(seed, &tracked.client).await;
     truth::create(&tracked.client).await;
     // What `pg_ndistinct` and its like are made of.
     tracked
@@ -71,7 +73,7 @@ async fn rows_are_what_to_jsonb_makes_of_them() {
     }
     tracked.store().await;
 
-    let about = format!("with {SEED_VARIABLE}={seed} on {version}");
+    let about = format!("with {SEED_VARIABLE}={seed} on {}", draw.version);
     let wrong = truth::wrong_changes(&tracked.client).await;
     assert!(
         wrong.is_empty(),

@@ -69,13 +69,12 @@ const ROWS: usize = 12;
 async fn keys_are_the_servers_text_of_any_type() {
     let seed = seed();
     let tracked = Tracked::untracked(shared_cluster(), "").await;
-    let version: String = tracked.value("SHOW server_version_num").await;
-    let mut draw = Draw::new(seed, version.parse().unwrap());
+    let mut draw = Draw::new(seed, &tracked.client).await;
     truth::create(&tracked.client).await;
     definitions::create(&tracked.client, &mut draw).await;
     let (types, in_order) = Types::read(&tracked.client).await;
     let values = Values::new(types, &in_order, &tracked.client, &mut draw).await;
-    let about = format!("with {SEED_VARIABLE}={seed} on {version}");
+    let about = format!("with {SEED_VARIABLE}={seed} on {}", draw.version);
 
     let mut tables = Vec::new();
     for (number, key) in KEYS.iter().enumerate() {

@@ -17,6 +17,7 @@
 
 mod definitions;
 mod draw;
+mod exceptions;
 mod generated;
 mod keys;
 mod literal;

@@ -58,6 +58,7 @@ impl Values {
         match &data_type.shape {
             Shape::Pseudo => None,
             Shape::Base if literal::has_no_input(&data_type.bare_name) => None,
+            Shape::Base if data_type.bare_name == "xml" && !draw.has_xml => None,
             Shape::Base => Some(literal::modified(&data_type.bare_name, modifier, draw).unwrap()),
             Shape::Enum { labels } => {
                 if labels.is_empty() {
