@@ -10,8 +10,8 @@ use super::*;
 use crate::error::Problem;
 use crate::setup::IdentityPolicy;
 use crate::setup::inspect::{
-    ContextObjects, DdlObjects, Destination, Installation, Member, Original, Persistence, Publication,
-    Record, ReplicaIdentity, Role,
+    ContextObjects, DdlObjects, Destination, Installation, Member, Original, Persistence,
+    Publication, Record, ReplicaIdentity, Role,
 };
 use crate::setup::script::script;
 use crate::sink::Checkpoint;
@@ -126,7 +126,9 @@ fn sql(plan: &Plan) -> String {
         Action::Sql(sql) | Action::Locking { sql, .. } | Action::IfAllowed { sql, .. } => {
             sql.clone()
         }
-        Action::CreateSlot { .. } | Action::CopySlot { .. } | Action::StartCheckpoint(_) => Vec::new(),
+        Action::CreateSlot { .. } | Action::CopySlot { .. } | Action::StartCheckpoint(_) => {
+            Vec::new()
+        }
     });
     statements.collect::<Vec<_>>().join(";\n")
 }
