@@ -20,7 +20,8 @@ const JSON_BYTES_PER_BYTE_MAX: usize = 16;
 /// | --- | --- |
 /// | `b` `n` `t` `z` | boolean, number, timestamp, timestamp with time zone |
 /// | `j` `J` `s` `h` `?` | json, jsonb, text, hstore, unknown |
-/// | `a` `A` `v` | an array with commas, one with semicolons, a vector; its elements follow |
+/// | `v` `V` | int2vector, oidvector |
+/// | `a` `A` | an array with commas, one with semicolons; its elements follow |
 /// | `c` … `.` | a composite of the attributes between them |
 pub fn render(input: &[u8]) {
     let mut text = input;
@@ -81,9 +82,10 @@ fn take_kind(input: &mut &[u8], depth: usize) -> Kind {
         b'J' => Kind::Jsonb,
         b's' => Kind::Text,
         b'h' => Kind::Hstore,
+        b'v' => Kind::Vector { element: Arc::new(Kind::Number) },
+        b'V' => Kind::Vector { element: Arc::new(Kind::Text) },
         b'a' => Kind::Array { element: element(), delimiter: b',' },
         b'A' => Kind::Array { element: element(), delimiter: b';' },
-        b'v' => Kind::Vector { element: element() },
         b'c' => {
             let mut attributes = Vec::new();
             loop {

@@ -42,8 +42,8 @@ pub(crate) const VALUES: &[(&str, &str)] = &[
     ("As", "ARRAY['(1,1),(0,0)', '(2,2),(1,1)']::box[]"),
     ("as", "ARRAY['[1,2)', 'empty']::int4range[]"),
     ("ah", r#"ARRAY['"a"=>"1"']"#),
-    ("vn", "'1 2 3'::int2vector"),
-    ("vs", "'1 4294967295'::oidvector"),
+    ("v", "'1 2 3'::int2vector"),
+    ("V", "'1 4294967295'::oidvector"),
     ("cns.", "ROW(1, E'a, \"b\" \\\\ (c)')"),
     ("cns.", "ROW(NULL, '')"),
     (
