@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::HarnessError;
 use crate::postgres::{Cluster, Endpoint};
+use crate::{HarnessError, eventually};
 
 /// How long removing may take, sessions and slots included.
 const REMOVE_DEADLINE: Duration = Duration::from_secs(15);
@@ -89,6 +89,34 @@ impl TestDatabase {
     /// [`HarnessError::Database`] when the server refuses or is stopped.
     pub async fn connect(&self) -> Result<Client, HarnessError> {
         self.endpoint.connect(&self.name).await
+    }
+
+    /// Waits until nobody streams from a replication slot: a server process outlives its client by a moment. A slot that is not there
+    /// is free.
+    ///
+    /// # Panics
+    /// When the server refuses, or somebody streams from it for a minute.
+    #[allow(clippy::expect_used, reason = "a test fails by panicking")]
+    pub async fn wait_for_free_slot(&self, slot: &str) {
+        let client = self.connect().await.expect("a session of its own");
+        let active = "SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active";
+        eventually(Duration::from_secs(60), &format!("slot {slot} to be free"), async || {
+            let rows = client.query(active, &[&slot]).await.expect("the server tells of its slots");
+            rows.is_empty().then_some(())
+        })
+        .await;
+    }
+
+    /// Drops a replication slot, once it is [free](Self::wait_for_free_slot).
+    ///
+    /// # Panics
+    /// When the server refuses, or somebody streams from it for a minute.
+    #[allow(clippy::expect_used, reason = "a test fails by panicking")]
+    pub async fn drop_slot(&self, slot: &str) {
+        self.wait_for_free_slot(slot).await;
+        let client = self.connect().await.expect("a session of its own");
+        let drop = "SELECT pg_drop_replication_slot($1)";
+        client.execute(drop, &[&slot]).await.expect("the slot can be dropped");
     }
 
     /// Ends its sessions and removes its slots and the database. Dropping does the same, but cannot say that it failed.

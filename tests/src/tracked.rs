@@ -123,9 +123,11 @@ impl Tracked {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// Stores everything that was committed, and ends.
+    /// Stores everything that was committed, and ends. The slot is free then.
     pub async fn store(&self) -> Output {
-        self.worker(&["run", "--once"]).run_to_end().await.assert_code(0)
+        let output = self.worker(&["run", "--once"]).run_to_end().await.assert_code(0);
+        self.database.wait_for_free_slot(&self.database.slot_name()).await;
+        output
     }
 
     /// A worker that runs until it is told to stop. It streams already.

@@ -14,9 +14,8 @@ async fn a_slot_that_was_dropped_is_made_again_only_when_told_and_leaves_a_gap()
     let (fresh, slot) = set_up().await;
     fresh.sql("INSERT INTO t VALUES (1)").await;
     fresh.ok(&["run", "--once"]).await;
-    fresh
-        .sql(&format!("SELECT pg_drop_replication_slot('{slot}'); INSERT INTO t VALUES (2)"))
-        .await;
+    fresh.database.drop_slot(&slot).await;
+    fresh.sql("INSERT INTO t VALUES (2)").await;
 
     fresh.refused(&["setup"], 3, &["is gone", "--recreate-slot"]).await;
     let doctor = fresh.worker(&["doctor"]).run_to_end().await.assert_code(3);

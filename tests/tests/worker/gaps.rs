@@ -48,7 +48,7 @@ async fn a_slot_that_is_gone_is_a_gap_and_is_renewed_only_when_asked() {
     tracked.sql("INSERT INTO t VALUES (1)").await;
     tracked.store().await;
     let slot = tracked.database.slot_name();
-    tracked.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
+    tracked.database.drop_slot(&slot).await;
     tracked.sql("INSERT INTO t VALUES (2)").await;
 
     tracked.worker(&["run", "--once"]).run_to_end().await.assert_code(3);
