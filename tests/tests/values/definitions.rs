@@ -89,7 +89,8 @@ CREATE TYPE own.nested AS (a own.of_array[], b own.of_composite, c own.nothing, 
 CREATE TYPE own.semicolon; \
 CREATE FUNCTION own.semicolon_in(cstring) RETURNS own.semicolon LANGUAGE internal IMMUTABLE STRICT AS 'textin'; \
 CREATE FUNCTION own.semicolon_out(own.semicolon) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout'; \
-CREATE TYPE own.semicolon (INPUT = own.semicolon_in, OUTPUT = own.semicolon_out, LIKE = text, DELIMITER = ';'); \
+CREATE FUNCTION own.semicolon_receive(internal) RETURNS own.semicolon LANGUAGE internal STABLE STRICT AS 'textrecv'; \
+CREATE TYPE own.semicolon (INPUT = own.semicolon_in, OUTPUT = own.semicolon_out, RECEIVE = own.semicolon_receive, LIKE = text, DELIMITER = ';'); \
 CREATE TYPE own.shown AS ENUM ('a', 'b \"c\"'); \
 CREATE FUNCTION own.shown_to_json(own.shown) RETURNS json LANGUAGE sql IMMUTABLE \
     AS 'SELECT json_build_object(''shown'', $1::text)'; \

@@ -106,6 +106,19 @@ async fn an_empty_vector_is_refused() {
     assert_eq!(refusal(&tracked).await, "array is not a valid int2vector");
 }
 
+/// The server checks a domain by the binary input of what it is over, of which some types have none.
+#[tokio::test]
+async fn domains_over_types_without_a_binary_form_are_refused() {
+    let tracked =
+        Tracked::new("CREATE DOMAIN permission AS aclitem; CREATE TABLE t (p permission)").await;
+    tracked.sql("INSERT INTO t VALUES ('=r/postgres')").await;
+    assert_eq!(refusal(&tracked).await, "no binary input function available for type aclitem");
+    let is_restored: bool = tracked
+        .value("SELECT (after ->> 'p')::permission::aclitem = p FROM t, changes WHERE changes.\"table\" = 't'")
+        .await;
+    assert!(is_restored);
+}
+
 #[tokio::test]
 async fn types_without_an_input_are_refused() {
     let tracked = Tracked::new("CREATE TABLE t (n pg_node_tree)").await;
