@@ -4,10 +4,10 @@
 //! for each thing that can change under a table, two questions are answered.
 //!
 //! ```text
-//!            x                    before    S    after
-//! ───────────┼──────────────────────┼───────┼──────┼─────────▶ WAL
-//!   unknown  │ as S has it, but who knows where x is  │
-//!            └────────── if x is settled ─┘           └─ known from here on, once it is read again
+//!        x                  before   S   after
+//! ───────┼───────────────────────┼───┼─────┼───────────────▶ WAL
+//!        ├─ as S sees it ────────┤
+//!        ├─ known: if x is settled         ├─ known: once it is read again, and still made by x
 //! ```
 //!
 //! *Until when?* The snapshot `S` of the reading sees whatever committed before the position `before`,

@@ -295,3 +295,29 @@ async fn one_reading_serves_a_backlog_and_who_has_no_composites_needs_no_other()
     assert_eq!(readings(&cluster, &tracked), 5, "for each transaction, where there is no backlog");
     worker.stop().await;
 }
+
+/// What the slot has passed is older than all that comes: a worker that is started then needs to know no
+/// more.
+#[tokio::test]
+async fn once_the_slot_has_passed_an_alteration_a_backlog_is_exact_again() {
+    let tracked = Tracked::new(PAIR).await;
+    let worker = tracked.run().await;
+    tracked.sql("ALTER TYPE pair RENAME ATTRIBUTE a TO z").await;
+    store_live(&tracked, &insert(1, "(1,x)"), 1).await;
+    let slot = tracked.database.slot_name();
+    eventually(STORED_WITHIN, "the slot to pass the alteration", async || {
+        // It leaves in the WAL which transactions run.
+        tracked.sql("CHECKPOINT").await;
+        let passed = format!(
+            "SELECT s.catalog_xmin::text::bigint > (SELECT max(a.xmin::text::bigint) FROM pg_attribute a \
+                                                    WHERE a.attrelid = 'pair'::regclass) \
+             FROM pg_replication_slots s WHERE s.slot_name = '{slot}'"
+        );
+        tracked.value::<bool>(&passed).await.then_some(())
+    })
+    .await;
+    worker.stop().await;
+    tracked.sql(&insert(2, "(2,x)")).await;
+    tracked.store().await;
+    assert_eq!(stored(&tracked).await, [text(1, "(1,x)"), exact(2, json!({"z": 2, "b": "x"}))]);
+}
