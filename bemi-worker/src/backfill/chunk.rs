@@ -140,9 +140,7 @@ impl Reading {
 
         let copied = self.copy(&statement, limit, column_count, &described, ends).await?;
         let Some(copied) = copied else { return Ok(ChunkEnd::Stopped) };
-        let now = Shape::read(ends.catalog.client(), self.table.oid, ends.config)
-            .await
-            .map_err(WorkerError::database("read a table in the catalog of the source"))?;
+        let now = Shape::read(ends.catalog.client(), self.table.oid, ends.config).await?;
         // Types are altered without a lock on the tables that have them.
         if now.as_ref() != Some(shape)
             || !ends.catalog.table(relation).await?.renders_as(&described)
@@ -246,10 +244,7 @@ impl Reading {
         if is_finished {
             progress.last = None;
         }
-        progress
-            .write(ends.sink.client(), ends.config.slot.as_str(), &self.table)
-            .await
-            .map_err(WorkerError::database("store the progress in the destination"))?;
+        progress.write(ends.sink.client(), ends.config, &self.table).await?;
         ends.sink.commit().await?;
 
         let bytes_of_row = (copied.bytes / copied.rows.max(1)).max(1);

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
+use super::session::prepare_session;
 use crate::config::{Config, SlotName};
 use crate::error::WorkerError;
 use crate::render::ChangeWriter;
@@ -160,9 +161,15 @@ async fn import(
     snapshot: &ExportedSnapshot,
 ) -> Result<(Timestamp, Visible), tokio_postgres::Error> {
     let name = postgres_protocol::escape::escape_literal(&snapshot.name);
-    super::prepare_session(reader).await?;
+    prepare_session(reader).await?;
     // What row-level security would leave out is an error.
-    reader.batch_execute(&format!("{}; SET row_security = off", settings::set_statement())).await?;
+    reader
+        .batch_execute(&format!(
+            "{}; {}; SET row_security = off",
+            settings::set_statement(),
+            settings::SEND_TEXTS_AS_THEY_ARE
+        ))
+        .await?;
     reader
         .batch_execute(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {name}"

@@ -7,6 +7,7 @@ use bemi_core::Lsn;
 use tokio_postgres::{Client, Error};
 
 use super::tables::TrackedTable;
+use crate::config::Config;
 use crate::error::WorkerError;
 
 /// How long to wait for another backfill: one that was killed holds the lock until its server
@@ -49,12 +50,23 @@ impl Progress {
     ///
     /// # Errors
     ///
-    /// Those of the query; that setup has not made the table is one.
+    /// [`WorkerError::NotSetUp`] where setup has not made the table; [`WorkerError`] when the destination
+    /// fails.
     pub(super) async fn read(
         client: &Client,
-        slot: &str,
+        config: &Config,
         table: &TrackedTable,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, WorkerError> {
+        Self::query(client, config.slot.as_str(), table).await.map_err(|error| {
+            if error.code().is_some_and(|code| code.code() == "42P01") {
+                let what = format!("{} has no table bemi.backfill", config.destination);
+                return WorkerError::NotSetUp { what };
+            }
+            WorkerError::database("read the progress in the destination")(error)
+        })
+    }
+
+    async fn query(client: &Client, slot: &str, table: &TrackedTable) -> Result<Self, Error> {
         let row = client
             .query_opt(
                 "SELECT relation, key_columns, key_reached, key_last, position, rows, \
@@ -80,13 +92,13 @@ impl Progress {
     ///
     /// # Errors
     ///
-    /// Those of the statement.
+    /// [`WorkerError`] when the destination fails.
     pub(super) async fn write(
         &self,
         client: &Client,
-        slot: &str,
+        config: &Config,
         table: &TrackedTable,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WorkerError> {
         client
             .execute(
                 "INSERT INTO bemi.backfill (slot, schema, \"table\", relation, key_columns, \
@@ -100,7 +112,7 @@ impl Progress {
                      started_at = CASE WHEN $11 THEN now() ELSE backfill.started_at END, \
                      updated_at = now()",
                 &[
-                    &slot,
+                    &config.slot.as_str(),
                     &table.schema,
                     &table.name,
                     &self.relation,
@@ -113,7 +125,8 @@ impl Progress {
                     &(self.rows == 0),
                 ],
             )
-            .await?;
+            .await
+            .map_err(WorkerError::database("store the progress in the destination"))?;
         Ok(())
     }
 }

@@ -106,6 +106,8 @@ pub(super) struct Shape {
     name: String,
     is_partitioned: bool,
     replica_identity: ReplicaIdentity,
+    /// Whether the stream has its changes.
+    pub(super) is_tracked: bool,
     /// Those that the stream has.
     columns: Vec<ShapeColumn>,
     pub(super) key: Vec<KeyColumn>,
@@ -133,14 +135,26 @@ struct ShapeColumn {
 
 impl Shape {
     /// Looks at a table; `None` where there is no such table.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] when the source fails.
     pub(super) async fn read(
         client: &Client,
         oid: u32,
         config: &Config,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>, WorkerError> {
+        Self::query(client, oid, config)
+            .await
+            .map_err(WorkerError::database("read a table in the catalog of the source"))
+    }
+
+    async fn query(client: &Client, oid: u32, config: &Config) -> Result<Option<Self>, Error> {
         let publications = config.publication.both();
         let publications: Vec<&str> = publications.iter().map(String::as_str).collect();
-        let Some(table) = client.query_opt(SHAPE, &[&oid]).await? else { return Ok(None) };
+        let Some(table) = client.query_opt(SHAPE, &[&oid, &publications]).await? else {
+            return Ok(None);
+        };
         let columns = client.query(COLUMNS, &[&oid, &publications]).await?;
         let key = client.query(KEY, &[&oid]).await?;
         let members = client.query(MEMBERS, &[&oid]).await?;
@@ -151,6 +165,7 @@ impl Shape {
             name: table.try_get(1)?,
             is_partitioned: table.try_get(2)?,
             replica_identity: identity.unwrap_or(ReplicaIdentity::Default),
+            is_tracked: table.try_get(4)?,
             columns: columns
                 .iter()
                 .map(|row| {
@@ -240,7 +255,10 @@ WHERE p.pubname = ANY ($1)
 ORDER BY 2, 3";
 
 const SHAPE: &str = "\
-SELECT n.nspname::text, c.relname::text, c.relkind = 'p', c.relreplident::text
+SELECT n.nspname::text, c.relname::text, c.relkind = 'p', c.relreplident::text,
+       EXISTS (SELECT FROM pg_catalog.pg_publication p
+               JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
+               WHERE p.pubname = ANY ($2) AND r.prrelid = c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = $1";
 

@@ -19,6 +19,12 @@ pub(super) fn startup_options(own: Option<&str>) -> String {
     own.into_iter().chain(settings.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
+/// Where nobody knows what the texts of a database are encoded in, they come as they are. As UTF-8 the
+/// server would refuse to send what is none, and neither row nor stream would ever come past it.
+pub(crate) const SEND_TEXTS_AS_THEY_ARE: &str = "\
+SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
+WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
+
 /// The settings as a statement for a session that is open.
 pub(crate) fn set_statement() -> String {
     let settings = SETTINGS.map(|(name, value)| format!("SET {name} = {}", escape_literal(value)));

@@ -12,7 +12,7 @@ use pgwire_replication::{
 };
 use tokio::sync::watch;
 
-use super::settings::startup_options;
+use super::settings::{SEND_TEXTS_AS_THEY_ARE, startup_options};
 use crate::config::{Config, ConnectionConfig, SlotName};
 use crate::connect::{APPLICATION_NAME, Fault};
 use crate::error::{Problems, WorkerError};
@@ -70,7 +70,9 @@ impl Stream {
         let client = ReplicationClient::connect_gated(replication)
             .await
             .map_err(|error| failed(&slot, error))?;
-        Ok(Self { client, slot, acknowledged })
+        let mut stream = Self { client, slot, acknowledged };
+        stream.query(SEND_TEXTS_AS_THEY_ARE).await?;
+        Ok(stream)
     }
 
     /// Asks the server who it is.

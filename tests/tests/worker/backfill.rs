@@ -653,7 +653,7 @@ async fn what_cannot_be_right_is_refused_with_what_to_do() {
     tracked.sql("DROP TABLE bemi.backfill").await;
     refused(&["t"], 3, "no table bemi.backfill").await;
     tracked.setup(&[]).await;
-    tracked.sql(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
+    tracked.database.drop_slot(&slot).await;
     refused(&["t", "--again"], 3, "changes were lost").await;
     // The slot begins later now: what was lost is told, and the present is stored again.
     tracked.setup(&["--recreate-slot"]).await;
@@ -791,4 +791,44 @@ async fn a_database_of_its_own_holds_the_baseline() {
     assert_eq!((row.get(0), row.get(1), row.get(2)), (100_i64, tracked.database.name(), 100_i64));
     let here: bool = tracked.value("SELECT to_regclass('bemi.backfill') IS NOT NULL").await;
     assert!(!here, "the source holds none of it");
+}
+
+/// Keys that are text in no encoding, in a database that does not mind. Neither baseline nor stream stop at
+/// them.
+#[tokio::test]
+async fn keys_that_are_not_text_are_gone_on_with_by_their_bytes() {
+    let tracked = super::encodings::untracked(
+        "SQL_ASCII",
+        "CREATE TABLE t (k text PRIMARY KEY); \
+         INSERT INTO t SELECT convert_from(set_byte('\\x61ff62', 1, g), 'SQL_ASCII') \
+         FROM generate_series(200, 220) g",
+    )
+    .await;
+    tracked.setup(&["--all-tables"]).await;
+    backfill(&tracked, &["t", "--chunk-rows", "4"]).await.assert_code(0);
+    tracked.sql("INSERT INTO t SELECT convert_from('\\x61ff', 'SQL_ASCII')").await;
+    tracked.store().await;
+    let changes = tracked.changes().await;
+    let texts: BTreeSet<_> = changes.iter().map(|change| change.after["k"].to_string()).collect();
+    assert_eq!((changes.len(), texts.len()), (22, 22));
+    assert!(texts.contains("\"\\\\x61dc62\"") && texts.contains("\"\\\\x61ff\""), "{texts:?}");
+    let encoded = Some(vec!["k".to_owned()]);
+    assert!(changes.iter().all(|change| change.encoded == encoded), "{changes:?}");
+}
+
+/// What is left out from now on is left out from the next chunk on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_left_out_meanwhile_is_not_stored_any_more() {
+    let tracked = Tracked::new(MANY_TYPES).await;
+    let arguments = ["backfill", "t", "--chunk-rows", "10", "--max-rows-per-second", "100"];
+    let mut running = tracked.worker(&arguments).spawn();
+    eventually(STORED_WITHIN, "rows to be stored", async || {
+        (tracked.count().await > 0).then_some(())
+    })
+    .await;
+    tracked.setup(&["--exclude", "t"]).await;
+    let output = running.wait(STORED_WITHIN).await.assert_code(0);
+    assert!(output.stderr.contains("not tracked any more"), "{output}");
+    assert!(output.stdout.contains("not finished"), "{output}");
+    assert!(tracked.count().await < 3_000);
 }

@@ -12,7 +12,7 @@ async fn tracked(encoding: &str, schema: &str) -> Tracked {
 }
 
 /// A database of an encoding, not set up.
-async fn untracked(encoding: &str, schema: &str) -> Tracked {
+pub(crate) async fn untracked(encoding: &str, schema: &str) -> Tracked {
     let database = TestDatabase::create(shared_cluster()).await.unwrap();
     let name = database.name();
     let admin = database.url().replace(name, "postgres");
