@@ -187,6 +187,18 @@ async fn a_key_that_goes_with_something_else_takes_no_statement_of_the_applicati
     assert_eq!(recorded(&tracked).await.len(), 3);
 }
 
+/// Not every role may create event triggers.
+#[tokio::test]
+async fn without_the_event_trigger_that_lasts_until_somebody_looks() {
+    let tracked =
+        keeping_identities("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+    tracked.sql("DROP EVENT TRIGGER bemi_track_tables; ALTER TABLE t DROP CONSTRAINT t_pkey").await;
+    tracked.client.batch_execute("UPDATE t SET id = 2").await.unwrap_err();
+    tracked.setup(&[]).await;
+    tracked.sql("UPDATE t SET id = 2; INSERT INTO t VALUES (3)").await;
+    assert_eq!(recorded(&tracked).await, [created("t", None, json!({"id": 3}))]);
+}
+
 /// A key over periods came with 18.
 #[tokio::test]
 async fn a_temporal_key_is_a_key() {
