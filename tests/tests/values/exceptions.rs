@@ -85,9 +85,12 @@ async fn hstore_is_refused() {
 /// Where the elements are arrays themselves, nobody can tell their dimensions from those of the array that they are in.
 #[tokio::test]
 async fn arrays_of_what_is_an_array_in_json_are_refused() {
-    for (element, value) in
-        [("json", "{\"[1,2]\",1}"), ("list", "{\"{1,2}\",\"{3}\"}"), ("oidvector", "{1 2,3}")]
-    {
+    for (element, value) in [
+        ("json", "{\"[1,2]\",1}"),
+        ("jsonb", "{\"[1,2]\",1}"),
+        ("list", "{\"{1,2}\",\"{3}\"}"),
+        ("oidvector", "{1 2,3}"),
+    ] {
         let tracked =
             Tracked::new(&format!("CREATE DOMAIN list AS int[]; CREATE TABLE t (a {element}[])"))
                 .await;

@@ -148,7 +148,7 @@ impl Values {
             match self.text_at(element, draw, depth + 1) {
                 None => out.push_str("NULL"),
                 Some(text) => {
-                    write!(out, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")).unwrap()
+                    write!(out, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")).unwrap();
                 }
             }
             return;
