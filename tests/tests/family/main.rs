@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
@@ -48,14 +48,14 @@ const SWITCH: &str = "BEMI_FAMILY";
 const TRIAL_DEADLINE: Duration = Duration::from_secs(900);
 
 /// A test, by its name.
-type Case = (&'static str, fn() -> BoxFuture<'static, ()>);
+type Case = (&'static str, fn() -> LocalBoxFuture<'static, ()>);
 
 /// Tests: a function becomes one under its path.
 macro_rules! cases {
     ($($module:ident :: $case:ident),* $(,)?) => {
         &[$((
             concat!(stringify!($module), "::", stringify!($case)),
-            || $module::$case().boxed(),
+            || $module::$case().boxed_local(),
         )),*]
     };
 }
