@@ -1,9 +1,10 @@
 //! How far a backfill is: a bar on a terminal, lines of the log elsewhere.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tracing::info;
 
 use crate::backfill::BackfillEvent;
@@ -15,7 +16,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(200);
 
 /// The rows that the server thought were there may be fewer than are.
-const BAR: &str = "{spinner} {bar:30} {human_pos} of about {human_len} rows  {per_sec}  {wide_msg}";
+const BAR: &str = "{spinner} {bar:30} {human_pos} of about {human_len} rows  {rate}/s  {wide_msg}";
 
 pub(super) enum Progress {
     Bar(ProgressBar),
@@ -29,7 +30,7 @@ impl Progress {
         }
         let bar = ProgressBar::new(0);
         if let Ok(style) = ProgressStyle::with_template(BAR) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", write_rate));
         }
         bar.enable_steady_tick(TICK);
         Self::Bar(bar)
@@ -48,6 +49,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whole rows are enough.
+fn write_rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let _ = write!(out, "{:.0}", state.per_sec());
 }
 
 fn move_bar(bar: &ProgressBar, event: &BackfillEvent) {
