@@ -50,10 +50,10 @@ async fn rows_are_what_to_jsonb_makes_of_them() {
         )
         .await;
     definitions::create(&tracked.client, &mut draw).await;
-    let (types, in_order) = Types::read(&tracked.client).await;
+    let types = Types::read(&tracked.client).await;
     require_a_generator_for_each(&types, &mut draw);
-    let columns = fit_for_columns(&types, &in_order, &tracked.client).await;
-    let values = Values::new(types, &in_order, &tracked.client, &mut draw).await;
+    let columns = fit_for_columns(&types, &tracked.client).await;
+    let values = Values::new(types, &tracked.client, &mut draw).await;
     let mut tables = tables::all(columns, &mut draw);
     for table in &tables {
         let script = table.script(&values) + &restore::function(table);
@@ -67,7 +67,6 @@ async fn rows_are_what_to_jsonb_makes_of_them() {
     }
     // A session that is as the database is.
     tracked.client = tracked.database.connect().await.unwrap();
-
     for table in &mut tables {
         table.write(&tracked.client, &values, &mut draw).await;
     }
@@ -109,13 +108,12 @@ async fn require_restored(tables: &[Table], client: &Client, values: &Values, ab
 }
 
 fn require_a_generator_for_each(types: &Types, draw: &mut Draw) {
-    let mut unknown: Vec<_> = types
+    let unknown: Vec<_> = types
         .iter()
         .filter(|data_type| matches!(data_type.shape, Shape::Base))
         .map(|data_type| data_type.bare_name.as_str())
         .filter(|name| !literal::has_no_input(name) && literal::of(name, draw).is_none())
         .collect();
-    unknown.sort_unstable();
     assert!(
         unknown.is_empty(),
         "no generator for type {}: see tests/tests/values/literal",
@@ -124,16 +122,16 @@ fn require_a_generator_for_each(types: &Types, draw: &mut Draw) {
 }
 
 /// The types that columns can be of. Prints the others.
-async fn fit_for_columns(types: &Types, in_order: &[u32], client: &Client) -> Vec<Declared> {
+async fn fit_for_columns(types: &Types, client: &Client) -> Vec<Declared> {
     let mut left_out: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut fit = Vec::new();
-    for oid in in_order {
-        match types.why_no_column(*oid) {
+    for data_type in types.iter() {
+        match types.why_no_column(data_type.oid) {
             None => fit.push(Declared {
-                sql: types.get(*oid).name.clone(),
-                part: Part { oid: *oid, modifier: -1 },
+                sql: data_type.name.clone(),
+                part: Part { oid: data_type.oid, modifier: -1 },
             }),
-            Some(why) => left_out.entry(why).or_default().push(&types.get(*oid).bare_name),
+            Some(why) => left_out.entry(why).or_default().push(&data_type.bare_name),
         }
     }
     for (why, names) in left_out {

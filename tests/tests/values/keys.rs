@@ -72,8 +72,8 @@ async fn keys_are_the_servers_text_of_any_type() {
     let mut draw = Draw::new(seed, &tracked.client).await;
     truth::create(&tracked.client).await;
     definitions::create(&tracked.client, &mut draw).await;
-    let (types, in_order) = Types::read(&tracked.client).await;
-    let values = Values::new(types, &in_order, &tracked.client, &mut draw).await;
+    let types = Types::read(&tracked.client).await;
+    let values = Values::new(types, &tracked.client, &mut draw).await;
     let about = format!("with {SEED_VARIABLE}={seed} on {}", draw.version);
 
     let mut tables = Vec::new();

@@ -38,6 +38,8 @@ pub(crate) struct Part {
 /// All of them.
 pub(crate) struct Types {
     by_oid: HashMap<u32, DataType>,
+    /// By name: oids differ from server to server, and the same seed must draw the same.
+    in_order: Vec<u32>,
 }
 
 /// Every type; of composites also those of tables, but not those of this test's own tables.
@@ -63,30 +65,26 @@ WHERE n.nspname NOT IN ('pg_toast', 'truth', 'bemi') \
 ORDER BY n.nspname COLLATE \"C\", t.typname COLLATE \"C\"";
 
 impl Types {
-    pub(crate) async fn read(client: &Client) -> (Self, Vec<u32>) {
+    pub(crate) async fn read(client: &Client) -> Self {
         let rows = client.query(TYPES, &[]).await.unwrap();
         let types: Vec<_> = rows.iter().map(DataType::read).collect();
-        // Object ids differ from server to server; the order must not.
         let in_order = types.iter().map(|data_type| data_type.oid).collect();
-        (
-            Self {
-                by_oid: types.into_iter().map(|data_type| (data_type.oid, data_type)).collect(),
-            },
-            in_order,
-        )
+        let by_oid = types.into_iter().map(|data_type| (data_type.oid, data_type)).collect();
+        Self { by_oid, in_order }
     }
 
     pub(crate) fn get(&self, oid: u32) -> &DataType {
         self.by_oid.get(&oid).unwrap_or_else(|| panic!("type {oid} is in the catalog"))
     }
 
+    /// In order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &DataType> {
-        self.by_oid.values()
+        self.in_order.iter().map(|oid| self.get(*oid))
     }
 
     /// Why a column cannot be of this type, or must not be here.
     pub(crate) fn why_no_column(&self, oid: u32) -> Option<&'static str> {
-        if self.get(oid).bare_name.is_empty() || matches!(self.get(oid).shape, Shape::Pseudo) {
+        if matches!(self.get(oid).shape, Shape::Pseudo) {
             return Some("pseudo-types are for functions, and the server refuses them as columns");
         }
         if self

@@ -24,18 +24,19 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    pub(crate) async fn new(
-        types: Types,
-        in_order: &[u32],
-        client: &Client,
-        draw: &mut Draw,
-    ) -> Self {
+    pub(crate) async fn new(types: Types, client: &Client, draw: &mut Draw) -> Self {
         let mut values = Self { types, ranges: HashMap::new() };
-        for oid in in_order {
-            if let Shape::Range { subtype } = values.types.get(*oid).shape {
-                let pool = values.draw_ranges(*oid, subtype, client, draw).await;
-                values.ranges.insert(*oid, pool);
-            }
+        let ranges: Vec<_> = values
+            .types
+            .iter()
+            .filter_map(|data_type| match data_type.shape {
+                Shape::Range { subtype } => Some((data_type.oid, subtype)),
+                _ => None,
+            })
+            .collect();
+        for (oid, subtype) in ranges {
+            let pool = values.draw_ranges(oid, subtype, client, draw).await;
+            values.ranges.insert(oid, pool);
         }
         values
     }
