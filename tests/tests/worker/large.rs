@@ -56,7 +56,7 @@ async fn a_truncate_of_many_tables_under_a_large_context_is_stored_in_bounded_me
             tables.join(", ")
         ))
         .await;
-    let mut worker = tracked.run().await;
+    let worker = tracked.run().await;
     tracked.wait_for_count(TABLES).await;
     let peak = peak_resident_kib(worker.pid());
     assert!(peak < RESIDENT_KIB_MAX, "the worker held {peak} KiB");

@@ -14,8 +14,17 @@ use crate::render::{Dated, Stretch};
 
 /// The index that is the key of the table $1, if it has one, its columns in their order, all columns that
 /// the table ever had, and the transaction that created the table.
+///
+/// A primary key is dated by what its constraint hangs on: a constraint never changes its columns, and these
+/// rows are written once, while REINDEX CONCURRENTLY, CLUSTER and partitions write the index anew.
 pub(super) const KEY: &str = "\
-SELECT i.indisprimary, i.xmin::text::bigint,
+SELECT i.indisprimary,
+       coalesce((SELECT d.xmin::text::bigint FROM pg_catalog.pg_constraint k
+                 JOIN pg_catalog.pg_depend d ON d.objid = k.oid
+                 WHERE k.conrelid = c.oid AND k.contype = 'p'
+                   AND d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+                   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                   AND d.refobjid = c.oid AND i.indisprimary LIMIT 1), i.xmin::text::bigint),
        ARRAY(SELECT number FROM unnest(i.indkey) WITH ORDINALITY AS k (number, place)
              WHERE place <= i.indnkeyatts ORDER BY place),
        ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
@@ -47,7 +56,7 @@ pub(super) enum TableNow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CatalogKey {
     is_primary: bool,
-    /// Which transaction made this version of the index.
+    /// Which transaction made the primary key, or this version of the index.
     made_by: TransactionId,
     /// The columns' numbers, in the order of the index.
     columns: Vec<i16>,

@@ -144,3 +144,18 @@ async fn columns_that_come_and_go_leave_the_key_alone() {
         assert_eq!(keys(&tracked, &behind, NEXT).await, expected, "{identity}");
     }
 }
+
+/// What is written anew is the index, and not the key.
+#[tokio::test]
+async fn maintenance_of_its_index_leaves_the_key_alone() {
+    let tracked = tracked("CREATE TABLE t (id int CONSTRAINT k PRIMARY KEY, b int)", "full").await;
+    let behind = [
+        "INSERT INTO t VALUES (1, 10)",
+        "REINDEX TABLE CONCURRENTLY t",
+        "INSERT INTO t VALUES (2, 20)",
+        "CLUSTER t USING k",
+        "INSERT INTO t VALUES (3, 30)",
+    ];
+    let expected = ["1", "2", "3", "4"].map(some);
+    assert_eq!(keys(&tracked, &behind, "INSERT INTO t VALUES (4, 40)").await, expected);
+}
