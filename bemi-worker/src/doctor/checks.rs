@@ -39,7 +39,7 @@ pub(super) fn check(
         context::request_triggers(facts, &rules, diagnosis);
         rules::unmatched(facts, &rules, diagnosis);
         identities(facts, &rules, diagnosis);
-        coverage::check(facts, &rules, diagnosis);
+        coverage::check(config, facts, &rules, diagnosis);
         slot(config, facts, diagnosis);
     }
     destination(config, facts, diagnosis);

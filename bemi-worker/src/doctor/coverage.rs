@@ -7,18 +7,21 @@
 use super::checks::{SETUP, names};
 use super::facts::{Facts, Inheritance};
 use super::finding::Diagnosis;
+use crate::config::Config;
 use crate::config::pattern::TablePattern;
 use crate::setup::ddl::DDL_TRIGGERS;
-use crate::setup::inspect::{Member, ReplicaIdentity, Table};
+use crate::setup::inspect::{Member, RecordKind, ReplicaIdentity, Table};
+use crate::setup::plan::operations_of;
 use crate::setup::rules::Rules;
 
 /// The first version that sends stored generated columns.
 const GENERATED_COLUMNS_SINCE: i32 = 180_000;
 
-pub(super) fn check(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+pub(super) fn check(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
     let tables = &facts.found.source.tables;
     let selected: Vec<&Table> = rules.selected(tables).into_values().collect();
     outside_wal(tables, rules, diagnosis);
+    publications(config, facts, diagnosis);
     generated_columns(facts, &selected, diagnosis);
     ddl(facts, rules, diagnosis);
     large_objects(facts, diagnosis);
@@ -42,6 +45,46 @@ fn outside_wal(tables: &[Table], rules: &Rules, diagnosis: &mut Diagnosis) {
             format!("{outside}: unlogged or foreign"),
             "changes there, and in temporary tables, are not in the WAL and cannot be tracked",
             "make the table LOGGED, or leave it out with `bemi-worker setup --exclude`",
+        );
+    }
+}
+
+/// What somebody has set otherwise than setup did. The stream does not say that anything is left out.
+fn publications(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
+    let source = &facts.found.source;
+    let mut left_out = Vec::new();
+    for publication in &source.publications {
+        let name = &publication.name;
+        if !source.made(RecordKind::Publication, name) {
+            continue;
+        }
+        let missing: Vec<&str> = operations_of(config, name)
+            .iter()
+            .copied()
+            .filter(|wanted| !publication.operations.iter().any(|found| found == wanted))
+            .collect();
+        if !missing.is_empty() {
+            left_out.push(format!("{name} does not publish {}", missing.join(", ")));
+        }
+        if !publication.is_via_root {
+            left_out.push(format!("{name} does not publish partitions as their root"));
+        }
+        if !publication.narrowed.is_empty() {
+            let tables: Vec<&str> = publication.narrowed.iter().map(String::as_str).collect();
+            left_out.push(format!(
+                "{name} has a row filter or a column list for {}",
+                tables.join(", ")
+            ));
+        }
+    }
+    if left_out.is_empty() {
+        diagnosis.ok("B051", "the publications leave out nothing of their tables");
+    } else {
+        diagnosis.fail(
+            "B051",
+            left_out.join("; "),
+            "what a publication leaves out is not sent, and nothing says that it is missing",
+            SETUP,
         );
     }
 }

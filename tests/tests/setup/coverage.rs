@@ -253,3 +253,37 @@ async fn a_publication_of_an_older_server_gets_what_full_needs() {
     assert_eq!(finding(&fresh, "B044").await, None);
     fresh.sql("UPDATE g SET a = 3").await;
 }
+
+#[tokio::test]
+async fn what_a_publication_leaves_out_is_told_and_put_right() {
+    let fresh = Fresh::new(
+        "CREATE TABLE t (id int PRIMARY KEY, secret text); CREATE TABLE keyless (id int)",
+    )
+    .await;
+    fresh.ok(&["setup", "--all-tables"]).await;
+    assert_eq!(levels(&fresh, &["B051"]).await, ["B051 ok"]);
+    let mut narrowings = vec![
+        "ALTER PUBLICATION bemi SET (publish = 'insert, update')",
+        "ALTER PUBLICATION bemi SET (publish_via_partition_root = false)",
+        "ALTER PUBLICATION bemi_insert_only SET (publish = 'truncate')",
+    ];
+    if version(&fresh).await >= 150_000 {
+        narrowings.extend([
+            "ALTER PUBLICATION bemi SET TABLE t WHERE (id > 0)",
+            "ALTER PUBLICATION bemi SET TABLE t (id)",
+            "ALTER PUBLICATION bemi_insert_only SET TABLE keyless WHERE (id > 0)",
+        ]);
+    }
+    for narrowing in narrowings {
+        fresh.sql(narrowing).await;
+        assert_eq!(levels(&fresh, &["B051"]).await, ["B051 fail"], "{narrowing}");
+        fresh.ok(&["setup"]).await;
+        assert_eq!(levels(&fresh, &["B051"]).await, ["B051 ok"], "{narrowing}");
+    }
+    assert!(fresh.ok(&["setup"]).await.starts_with("nothing to do"));
+    fresh
+        .sql("INSERT INTO t VALUES (-1, 'x'); DELETE FROM t; INSERT INTO keyless VALUES (-1)")
+        .await;
+    fresh.ok(&["run", "--once"]).await;
+    assert_eq!(fresh.value::<i64>("SELECT count(*) FROM changes").await, 3);
+}

@@ -64,11 +64,17 @@ pub(crate) struct Role {
 /// A publication with the name of one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Publication {
-    /// Whether stored generated columns are in it. No server before 18 can publish them.
-    pub(crate) has_generated_columns: bool,
     pub(crate) name: String,
     /// Names as they go into SQL.
     pub(crate) tables: BTreeSet<String>,
+    /// Those of the tables that somebody has given a row filter or a column list, from 15 on.
+    pub(crate) narrowed: BTreeSet<String>,
+    /// Which of `insert`, `update`, `delete` and `truncate` it publishes, in this order.
+    pub(crate) operations: Vec<String>,
+    /// Whether changes of partitions are published as those of the partitioned table.
+    pub(crate) is_via_root: bool,
+    /// Whether stored generated columns are in it. No server before 18 can publish them.
+    pub(crate) has_generated_columns: bool,
 }
 
 /// What setup did here before, as it wrote it down.
@@ -312,28 +318,38 @@ async fn read_installation(client: &Client) -> Result<Installation, Error> {
     Ok(found)
 }
 
+/// What newer servers have is asked for by name, so that older ones take the query, too.
+const PUBLICATIONS: &str = r#"
+SELECT p.pubname::text, m.tables, m.narrowed,
+       array_remove(ARRAY[CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
+                          CASE WHEN p.pubdelete THEN 'delete' END,
+                          CASE WHEN p.pubtruncate THEN 'truncate' END], NULL),
+       p.pubviaroot,
+       coalesce(pg_catalog.to_jsonb(p) ->> 'pubgencols' = 's', false)
+FROM pg_catalog.pg_publication p,
+     LATERAL (SELECT coalesce(array_agg(name), '{}') AS tables,
+                     coalesce(array_agg(name) FILTER (WHERE is_narrowed), '{}') AS narrowed
+              FROM (SELECT pg_catalog.format('"%s"."%s"', pg_catalog.replace(n.nspname, '"', '""'),
+                               pg_catalog.replace(c.relname, '"', '""')) AS name,
+                           coalesce(pg_catalog.to_jsonb(m) ->> 'prqual',
+                               pg_catalog.to_jsonb(m) ->> 'prattrs') IS NOT NULL AS is_narrowed
+                    FROM pg_catalog.pg_publication_rel m
+                    JOIN pg_catalog.pg_class c ON c.oid = m.prrelid
+                    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                    WHERE m.prpubid = p.oid) m) m
+WHERE p.pubname = ANY ($1)"#;
+
 async fn read_publications(client: &Client, names: &[String]) -> Result<Vec<Publication>, Error> {
-    let rows = client
-        .query(
-            "SELECT p.pubname::text,
-                    ARRAY(SELECT pg_catalog.format('\"%s\".\"%s\"',
-                              pg_catalog.replace(n.nspname, '\"', '\"\"'),
-                              pg_catalog.replace(c.relname, '\"', '\"\"'))
-                          FROM pg_catalog.pg_publication_rel m
-                          JOIN pg_catalog.pg_class c ON c.oid = m.prrelid
-                          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                          WHERE m.prpubid = p.oid),
-                    coalesce(pg_catalog.to_jsonb(p) ->> 'pubgencols' = 's', false)
-             FROM pg_catalog.pg_publication p WHERE p.pubname = ANY ($1)",
-            &[&names],
-        )
-        .await?;
+    let rows = client.query(PUBLICATIONS, &[&names]).await?;
     rows.iter()
         .map(|row| {
             Ok(Publication {
                 name: row.try_get(0)?,
                 tables: row.try_get::<_, Vec<String>>(1)?.into_iter().collect(),
-                has_generated_columns: row.try_get(2)?,
+                narrowed: row.try_get::<_, Vec<String>>(2)?.into_iter().collect(),
+                operations: row.try_get(3)?,
+                is_via_root: row.try_get(4)?,
+                has_generated_columns: row.try_get(5)?,
             })
         })
         .collect()

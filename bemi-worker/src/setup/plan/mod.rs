@@ -28,6 +28,7 @@ pub(super) use adopt::not_yet;
 use bemi_core::Lsn;
 use postgres_protocol::escape::escape_literal;
 
+pub(crate) use self::publication::operations_of;
 use super::inspect::{Found, RecordKind, Source, Table};
 use super::options::SetupOptions;
 use super::rules::Rules;

@@ -15,9 +15,14 @@ use crate::setup::source_schema::{EVENT_TRIGGER, create_event_trigger};
 /// REPLICA IDENTITY FULL, the application's UPDATE of a table that has one would fail.
 const GENERATED_COLUMNS_SINCE: i32 = 180_000;
 
+/// What the first publication publishes.
+const ALL_OPERATIONS: [&str; 4] = ["insert", "update", "delete", "truncate"];
+
+/// What the second one publishes, for tables whose UPDATE and DELETE would fail.
+const INSERT_ONLY: [&str; 2] = ["insert", "truncate"];
+
 pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut Plan) {
     let selected = rules.selected(&source.tables);
-    let all_operations = config.publication.as_str().to_owned();
     let mut removals = Vec::new();
     for publication in config.publication.both() {
         let wanted: BTreeMap<&String, &Table> = selected
@@ -25,12 +30,12 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
             .filter(|(_, table)| belongs(config, source, rules, table) == publication)
             .map(|(quoted, table)| (quoted, *table))
             .collect();
-        let operations =
-            if publication == all_operations { None } else { Some("insert, truncate") };
+        let operations = operations_of(config, &publication);
         match source.publication(&publication) {
             None => create(source, &publication, operations, &wanted, plan),
             Some(existing) => {
-                publish_generated_columns(source, existing, plan);
+                mend(source, existing, operations, plan);
+                widen(existing, &wanted, plan);
                 add(existing, &wanted, plan);
                 removals.push((existing, wanted));
             }
@@ -42,33 +47,36 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
     }
 }
 
+/// What one of our publications is to publish.
+pub(crate) fn operations_of(config: &Config, publication: &str) -> &'static [&'static str] {
+    if publication == config.publication.as_str() { &ALL_OPERATIONS } else { &INSERT_ONLY }
+}
+
 /// Created also without tables: the worker names both.
 fn create(
     source: &Source,
     publication: &str,
-    operations: Option<&str>,
+    operations: &[&str],
     wanted: &BTreeMap<&String, &Table>,
     plan: &mut Plan,
 ) {
-    let mut parameters = vec!["publish_via_partition_root = true".to_owned()];
-    parameters.extend(operations.map(|operations| format!("publish = '{operations}'")));
-    if source.version >= GENERATED_COLUMNS_SINCE {
-        parameters.push("publish_generated_columns = stored".to_owned());
-    }
+    let parameters = parameters(source, operations);
+    let publishes_all = operations == ALL_OPERATIONS;
+    let operations = operations.join(", ");
     let tables: Vec<String> = wanted.keys().map(|quoted| format!("ONLY {quoted}")).collect();
     let list =
         if tables.is_empty() { String::new() } else { format!(" FOR TABLE {}", tables.join(", ")) };
     let create = format!(
         "CREATE PUBLICATION {}{list} WITH ({})",
         escape_identifier(publication),
-        parameters.join(", ")
+        parameters
     );
-    let what = match (operations, wanted.is_empty()) {
+    let what = match (publishes_all, wanted.is_empty()) {
         (_, true) => format!("create publication {publication}, with no table so far"),
-        (None, _) => {
+        (true, _) => {
             format!("create publication {publication}: {}", names(wanted.values().copied()))
         }
-        (Some(operations), _) => format!(
+        (false, _) => format!(
             "create publication {publication}, {operations} only: {}",
             names(wanted.values().copied())
         ),
@@ -76,16 +84,54 @@ fn create(
     plan.source(what, vec![create, record(RecordKind::Publication, publication, None)]);
 }
 
-/// A publication that an older server made has them not; see [`GENERATED_COLUMNS_SINCE`].
-fn publish_generated_columns(source: &Source, existing: &Publication, plan: &mut Plan) {
-    if source.version >= GENERATED_COLUMNS_SINCE && !existing.has_generated_columns {
+fn parameters(source: &Source, operations: &[&str]) -> String {
+    let mut parameters =
+        format!("publish = '{}', publish_via_partition_root = true", operations.join(", "));
+    if source.version >= GENERATED_COLUMNS_SINCE {
+        parameters.push_str(", publish_generated_columns = stored");
+    }
+    parameters
+}
+
+/// Sets what somebody else has set otherwise, or an older server has not known.
+fn mend(source: &Source, existing: &Publication, operations: &[&str], plan: &mut Plan) {
+    let lacks_columns =
+        source.version >= GENERATED_COLUMNS_SINCE && !existing.has_generated_columns;
+    if lacks_columns || existing.operations != operations || !existing.is_via_root {
         let name = &existing.name;
         let alter = format!(
-            "ALTER PUBLICATION {} SET (publish_generated_columns = stored)",
-            escape_identifier(name)
+            "ALTER PUBLICATION {} SET ({})",
+            escape_identifier(name),
+            parameters(source, operations)
         );
-        plan.source(format!("add stored generated columns to publication {name}"), vec![alter]);
+        plan.source(format!("have publication {name} publish all that it is for"), vec![alter]);
     }
+}
+
+/// Takes row filters and column lists away, which leave things out that nobody would miss.
+fn widen(existing: &Publication, wanted: &BTreeMap<&String, &Table>, plan: &mut Plan) {
+    let narrowed: BTreeMap<&String, &Table> = wanted
+        .iter()
+        .filter(|(quoted, _)| existing.narrowed.contains(**quoted))
+        .map(|(quoted, table)| (*quoted, *table))
+        .collect();
+    if narrowed.is_empty() {
+        return;
+    }
+    let name = &existing.name;
+    let list: Vec<String> = narrowed.keys().map(|quoted| format!("ONLY {quoted}")).collect();
+    let list = list.join(", ");
+    let publication = escape_identifier(name);
+    plan.source(
+        format!(
+            "remove row filters and column lists from publication {name}: {}",
+            names(narrowed.values().copied())
+        ),
+        vec![
+            format!("ALTER PUBLICATION {publication} DROP TABLE {list}"),
+            format!("ALTER PUBLICATION {publication} ADD TABLE {list}"),
+        ],
+    );
 }
 
 /// Adds what is missing.

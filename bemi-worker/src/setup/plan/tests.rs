@@ -101,6 +101,13 @@ fn publication(name: &str, tables: &[&str]) -> Publication {
     Publication {
         name: name.to_owned(),
         tables: tables.iter().map(|&table| table.to_owned()).collect(),
+        narrowed: BTreeSet::new(),
+        operations: if name.ends_with("_insert_only") {
+            ["insert", "truncate"].map(str::to_owned).into()
+        } else {
+            ["insert", "update", "delete", "truncate"].map(str::to_owned).into()
+        },
+        is_via_root: true,
         has_generated_columns: false,
     }
 }
@@ -209,7 +216,7 @@ fn a_table_without_identity_is_published_for_insert_only_and_said_so() {
     assert!(sql.contains("CREATE PUBLICATION \"bemi\" FOR TABLE ONLY \"public\".\"todo\" WITH"));
     assert!(sql.contains(
         "CREATE PUBLICATION \"bemi_insert_only\" FOR TABLE ONLY \"public\".\"log\" \
-         WITH (publish_via_partition_root = true, publish = 'insert, truncate')"
+         WITH (publish = 'insert, truncate', publish_via_partition_root = true)"
     ));
     assert!(plan.notes.iter().any(|note| note.contains("public.log are untracked")));
 
@@ -252,8 +259,9 @@ fn a_publication_of_before_the_upgrade_gets_the_generated_columns_that_full_need
     let mut found = set_up(found(vec![table("public", "todo")]), "0/1", 1);
     found.source.publications =
         vec![publication("bemi", &[]), publication("bemi_insert_only", &[])];
-    let alter = "ALTER PUBLICATION \"bemi\" SET (publish_generated_columns = stored)";
-    assert!(!sql(&plan_for(&SetupOptions::new(), &found)).contains(alter));
+    let alter = "ALTER PUBLICATION \"bemi\" SET (publish = 'insert, update, delete, truncate', \
+                 publish_via_partition_root = true, publish_generated_columns = stored)";
+    assert!(!sql(&plan_for(&SetupOptions::new(), &found)).contains("\"bemi\" SET"));
     found.source.version = 180_004;
     assert!(sql(&plan_for(&SetupOptions::new(), &found)).contains(alter));
 }
