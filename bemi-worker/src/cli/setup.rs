@@ -19,9 +19,9 @@ Examples:
   bemi-worker setup --all-tables --adopt --dry-run
   bemi-worker setup --all-tables --print-sql | less
 
-It creates what is missing and can be run again, for more tables too: rules add up, without --tables
-those of before hold, and --forget takes one back. Rules may stand in the config file as well, in the
-table [tracking]. What setup made, `bemi-worker teardown` takes back.
+It creates what is missing and can be run again, for more tables too: rules add up, without
+--tables those of before hold, and --forget takes one back. Rules may stand in the config file as
+well, in the table [tracking]. What setup made, `bemi-worker teardown` takes back.
 The role needs LOGIN, REPLICATION, CREATE on the database, and to own the tables. A superuser can
 also have new tables tracked by themselves.";
 
