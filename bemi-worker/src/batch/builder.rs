@@ -181,36 +181,57 @@ impl BatchBuilder {
         if self.is_between() { self.boundary.position.bytes_since(self.taken) } else { 0 }
     }
 
-    /// Takes the batch out, to be stored.
+    /// Takes the batch out, to be stored. Where it ends inside a transaction, the transactions before are
+    /// not kept waiting for it: what there is of it goes to the next batch.
     pub(crate) fn take_batch(&mut self) -> Batch {
-        let mut batch = std::mem::take(&mut self.batch);
+        if self.is_between() || self.ends_any() {
+            self.take_ended()
+        } else {
+            self.continues = true;
+            self.start_batch();
+            self.next_batch()
+        }
+    }
+
+    /// Takes out what is whole, and gives up what was received of a transaction that has not
+    /// ended. `None` when nothing is left.
+    pub(crate) fn take_whole(&mut self) -> Option<Batch> {
+        let is_left = if self.is_between() {
+            self.is_ready() || self.idle_bytes() > 0
+        } else {
+            self.ended_here
+        };
+        let whole = is_left.then(|| self.take_ended());
+        self.batch = Batch::default();
+        whole
+    }
+
+    /// Whether there are transactions to be stored that have ended since this batch began.
+    fn ends_any(&self) -> bool {
+        self.ended_here && (self.continues || self.boundary_rows + self.boundary_quarantined > 0)
+    }
+
+    /// Takes out what lies before the last boundary.
+    fn take_ended(&mut self) -> Batch {
+        let mut batch = self.next_batch();
+        // Outside of any transaction, that is all of it.
+        batch.move_behind(self.boundary_rows, self.boundary_quarantined, &mut self.batch);
+        batch.boundary = Some(self.take_boundary());
+        self.continues = false;
+        self.start_batch();
+        batch
+    }
+
+    /// Begins another batch, and returns the one before.
+    fn next_batch(&mut self) -> Batch {
+        let batch = std::mem::take(&mut self.batch);
         // After a full batch comes another one, most likely: it need not grow into its size again.
         let bytes = batch.rows.len_bytes();
         if bytes >= BATCH_BYTES_MAX / 2 {
             let room = bytes.min(BATCH_BYTES_MAX) + BATCH_BYTES_MAX / 8;
             self.batch.rows = CopyRows::with_capacity(room, batch.rows.len());
         }
-        self.continues = self.stitcher.is_open();
-        if !self.continues {
-            batch.boundary = Some(self.take_boundary());
-        }
-        self.start_batch();
         batch
-    }
-
-    /// Takes out what is whole, and gives up what was received of a transaction that has not
-    /// ended. `None` when nothing is left.
-    pub(crate) fn take_whole(&mut self) -> Option<Batch> {
-        if self.is_between() {
-            return (self.is_ready() || self.idle_bytes() > 0).then(|| self.take_batch());
-        }
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.rows.truncate(self.boundary_rows);
-        batch.quarantined.truncate(self.boundary_quarantined);
-        batch.boundary = Some(self.take_boundary());
-        let ended_here = self.ended_here;
-        self.start_batch();
-        ended_here.then_some(batch)
     }
 
     fn take_boundary(&mut self) -> Boundary {
@@ -498,6 +519,51 @@ mod tests {
         assert!(builder.is_ready());
         let batch = builder.take_batch();
         assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 3)));
+    }
+
+    #[test]
+    fn what_has_ended_does_not_wait_for_a_transaction_that_has_not() {
+        let mut builder = after(0, [begin(10), insert(), commit(11), begin(20), insert()]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 1)));
+        assert!(!builder.is_ready(), "it is half a transaction");
+        take_all(&mut builder, [insert(), commit(21)]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (2, (21, 1, 2)));
+
+        // Also where an earlier batch holds its first half.
+        let mut builder = after(0, [begin(10), insert()]);
+        assert_eq!(builder.take_batch().boundary, None);
+        take_all(&mut builder, [commit(11), begin(20), insert()]);
+        let batch = builder.take_batch();
+        assert_eq!((batch.rows.len(), boundary(&batch)), (0, (11, 1, 1)));
+        assert_eq!((builder.take_batch().rows.len(), builder.is_ready()), (1, false));
+    }
+
+    #[test]
+    fn rows_that_go_to_the_next_batch_are_what_they_were() {
+        let longer = || data(b"I\0\0\0\x07N\0\x01t\0\0\0\x0212");
+        let broken = || data(b"I\0\0\0\x07N\0\x01t\0\0\0\xff1");
+        let mut builder = after(0, [begin(10), longer(), broken(), commit(11), begin(20)]);
+        take_all(&mut builder, [broken(), insert(), longer()]);
+        let whole = builder.take_batch();
+        assert_eq!((whole.rows.len(), whole.quarantined.len()), (1, 1));
+        take_all(&mut builder, [commit(21)]);
+        let rest = builder.take_batch();
+        assert_eq!((rest.rows.len(), rest.quarantined.len(), boundary(&rest)), (2, 1, (21, 1, 3)));
+        let rows = |batch: Batch| {
+            let (bytes, ends) = batch.rows.into_parts();
+            let mut start = 0;
+            ends.into_iter()
+                .map(|end| {
+                    let row = &bytes[std::mem::replace(&mut start, end)..end];
+                    let after = crate::render::read_row(row).nth(3).flatten().unwrap();
+                    String::from_utf8_lossy(&after[1..]).into_owned()
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows(whole), [r#"{"id":12}"#]);
+        assert_eq!(rows(rest), [r#"{"id":1}"#, r#"{"id":12}"#]);
     }
 
     #[test]

@@ -77,6 +77,16 @@ impl Batch {
         });
     }
 
+    /// Moves what is behind the first `rows` and `quarantined` to the end of `other`.
+    fn move_behind(&mut self, rows: usize, quarantined: usize, other: &mut Self) {
+        self.rows.move_behind(rows, &mut other.rows);
+        let moved = self.quarantined.split_off(quarantined.min(self.quarantined.len()));
+        let bytes: usize = moved.iter().map(|change| change.raw.len()).sum();
+        self.quarantined_bytes = self.quarantined_bytes.saturating_sub(bytes);
+        other.quarantined_bytes += bytes;
+        other.quarantined.extend(moved);
+    }
+
     /// How many changes it holds.
     pub(crate) fn len(&self) -> usize {
         self.rows.len() + self.quarantined.len()

@@ -75,10 +75,15 @@ impl CopyRows {
         self.ends.len()
     }
 
-    /// Gives up the rows behind the first `count`.
-    pub(crate) fn truncate(&mut self, count: usize) {
+    /// Moves the rows behind the first `count` to the end of `other`.
+    pub(crate) fn move_behind(&mut self, count: usize, other: &mut Self) {
+        let count = count.min(self.ends.len());
+        let start = count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
+        let shift = |end: usize| end - start + other.bytes.len();
+        other.ends.extend(self.ends.iter().skip(count).copied().map(shift));
+        other.bytes.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
         self.ends.truncate(count);
-        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.bytes.truncate(start);
     }
 
     /// The bytes of all rows, and where each ends.
@@ -249,13 +254,25 @@ mod tests {
     }
 
     #[test]
-    fn truncating_drops_whole_rows() {
-        let mut rows = CopyRows::default();
-        for text in ["a", "bb", "ccc"] {
-            rows.row(1, |row| row.text(text)).unwrap();
+    fn whole_rows_move_behind_those_of_another() {
+        let rows = |texts: &[&str]| {
+            let mut rows = CopyRows::default();
+            for text in texts {
+                rows.row(1, |row| row.text(text)).unwrap();
+            }
+            rows
+        };
+        for (count, kept, moved) in [
+            (0, &[][..], &["x", "a", "bb", "ccc"][..]),
+            (1, &["a"], &["x", "bb", "ccc"]),
+            (3, &["a", "bb", "ccc"], &["x"]),
+            (4, &["a", "bb", "ccc"], &["x"]),
+        ] {
+            let (mut from, mut other) = (rows(&["a", "bb", "ccc"]), rows(&["x"]));
+            from.move_behind(count, &mut other);
+            assert_eq!(from.into_parts(), rows(kept).into_parts(), "{count}");
+            assert_eq!(other.into_parts(), rows(moved).into_parts(), "{count}");
         }
-        rows.truncate(1);
-        assert_eq!(rows.into_parts().0, b"\0\x01\0\0\0\x01a");
     }
 
     #[test]
