@@ -121,12 +121,8 @@ BEGIN
     message := json_build_object('command', command, 'object_type', object_type, 'object', object,
         'schema', coalesce(of_schema, ''), 'table', coalesce(of_table, ''),
         'sql', left(statement, text_max), 'cut', coalesce(length(statement) > text_max, false));
-    IF getdatabaseencoding() = 'SQL_ASCII' THEN
-        -- Of no known encoding, so there is nothing to convert.
-        PERFORM pg_logical_emit_message(true, '_bemi_ddl', message);
-    ELSE
-        PERFORM pg_logical_emit_message(true, '_bemi_ddl', convert_to(message, 'UTF8'));
-    END IF;
+    -- In the server's encoding, as everybody's messages are: the worker converts them.
+    PERFORM pg_logical_emit_message(true, '_bemi_ddl', message);
 END
 ";
 

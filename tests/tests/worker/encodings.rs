@@ -75,6 +75,20 @@ async fn rows_and_names_are_what_they_are_called() {
     }
 }
 
+#[tokio::test]
+async fn a_command_that_changes_a_table_is_what_was_said() {
+    for (encoding, word) in WORDS {
+        let tracked = untracked(encoding, "CREATE TABLE t (id int PRIMARY KEY)").await;
+        tracked.setup(&["--all-tables", "--ddl"]).await;
+        let alter = format!("ALTER TABLE t ADD COLUMN \"{word}\" int");
+        tracked.sql(&alter).await;
+        tracked.store().await;
+        let change = &tracked.changes().await[0];
+        assert_eq!(change.operation, "DDL", "{encoding}");
+        assert_eq!(change.after["sql"], alter, "{encoding}");
+    }
+}
+
 /// What stands for bytes that are no text is a character of Unicode's own: only UTF-8 has it.
 #[tokio::test]
 async fn what_is_no_text_in_the_encoding_is_kept_raw() {
