@@ -4,11 +4,12 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
+const { tmpdir } = require('node:os')
 const { execFileSync } = require('node:child_process')
 
-const run = (program, ...rest) =>
+const run = (folder, program, ...rest) =>
   execFileSync(process.execPath, [path.join(__dirname, 'node_modules', program), ...rest], {
-    cwd: __dirname,
+    cwd: folder,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
 
@@ -23,22 +24,25 @@ const generate = () => {
     CHECKPOINT_DISABLE: '1',
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
   })
-  run('prisma/build/index.js', 'generate', '--no-hints')
+  run(__dirname, 'prisma/build/index.js', 'generate', '--no-hints')
 }
 
 // The package writes its migration into a file. Running it is the schema engine's, which is no
 // package of npm: so it goes to the server as the engine would send it, as one script.
 const migrate = async () => {
-  fs.rmSync(path.join(__dirname, 'prisma/migrations'), { recursive: true, force: true })
-  fs.mkdirSync(path.join(__dirname, 'prisma/migrations'))
-  run('@bemi-db/prisma/dist/cli.js', 'migration:create')
-  const [folder] = fs.readdirSync(path.join(__dirname, 'prisma/migrations'))
-  const migration = path.join(__dirname, 'prisma/migrations', folder, 'migration.sql')
+  // In a folder of its own: several databases are migrated at the same time.
+  const folder = fs.mkdtempSync(path.join(tmpdir(), 'prisma-'))
+  const migrations = path.join(folder, 'prisma/migrations')
+  fs.mkdirSync(migrations, { recursive: true })
+  run(folder, '@bemi-db/prisma/dist/cli.js', 'migration:create')
+  const [name] = fs.readdirSync(migrations)
+  const migration = fs.readFileSync(path.join(migrations, name, 'migration.sql'), 'utf8')
+  fs.rmSync(folder, { recursive: true })
 
   const client = new (require('pg').Client)(process.env.DATABASE_URL)
   await client.connect()
   await client.query('CREATE TABLE "todo" ("id" SERIAL PRIMARY KEY, "task" TEXT NOT NULL)')
-  await client.query(fs.readFileSync(migration, 'utf8'))
+  await client.query(migration)
   await client.end()
 }
 
@@ -113,8 +117,9 @@ const serve = () => {
   const server = app.listen(0, '127.0.0.1', () => console.log(server.address().port))
 }
 
-if (process.argv[2] === 'migrate') {
+if (process.argv[2] === 'generate') {
   generate()
+} else if (process.argv[2] === 'migrate') {
   migrate().catch((error) => {
     console.error(error)
     process.exit(1)
