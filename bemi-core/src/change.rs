@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::record::Row;
 use crate::{ChangeId, CommitPosition, Lsn, Sequence, TransactionId};
 
 /// One row change, or one table's TRUNCATE, as stored. The fields are the columns of the
@@ -22,9 +23,9 @@ pub struct Change {
     /// The key before, where an UPDATE changed it.
     pub previous_key: Option<String>,
     /// The row before, as `to_jsonb(row)` gives it; `{}` where there was none.
-    pub before: Value,
+    pub before: Row,
     /// The row after, as `to_jsonb(row)` gives it; `{}` where there is none.
-    pub after: Value,
+    pub after: Row,
     /// Who, where and how; `{}` where nobody said.
     pub context: Value,
     /// The source database.

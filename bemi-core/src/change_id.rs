@@ -1,6 +1,7 @@
 //! The identity of a change: a UUID that orders by time and that a replay makes again.
 
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,14 @@ impl ChangeId {
 impl From<Uuid> for ChangeId {
     fn from(uuid: Uuid) -> Self {
         Self(uuid)
+    }
+}
+
+impl FromStr for ChangeId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
     }
 }
 

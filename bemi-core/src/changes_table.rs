@@ -52,8 +52,9 @@ pub const COLUMNS: &[Column] = &[
 
 /// The statements that create the table and its indexes in `schema`, one each.
 ///
-/// The indexes are what exactly-once and the two questions that everybody asks need: by time (the
-/// key), and one record's history. A BRIN index, all but free, finds a commit position.
+/// The indexes are what exactly-once and the questions that everybody asks need: by time (the key),
+/// and one record's history in the order of commits, also under keys that it gave up. Those of keys
+/// given up and of TRUNCATE hold next to nothing. A BRIN index, all but free, finds a commit position.
 ///
 /// ```
 /// let statements = bemi_core::changes_table::create_statements("public");
@@ -77,7 +78,13 @@ pub fn create_statements(schema: &str) -> Vec<String> {
             columns.join(",\n")
         ),
         format!(
-            "CREATE INDEX changes_record_idx ON {table} (\"table\", primary_key, committed_at)"
+            "CREATE INDEX changes_record_idx ON {table} (\"table\", primary_key, commit_position, sequence)"
+        ),
+        format!(
+            "CREATE INDEX changes_previous_key_idx ON {table} (\"table\", previous_key, commit_position, sequence) WHERE previous_key IS NOT NULL"
+        ),
+        format!(
+            "CREATE INDEX changes_truncate_idx ON {table} (\"table\", commit_position, sequence) WHERE operation = 'TRUNCATE'"
         ),
         format!("CREATE INDEX changes_commit_position_idx ON {table} USING brin (commit_position)"),
         format!(

@@ -35,6 +35,7 @@ mod context;
 mod declared;
 mod message;
 mod position;
+pub mod record;
 pub mod scope;
 mod settings;
 pub mod statement;
@@ -45,7 +46,7 @@ pub use context::{Context, ContextError};
 pub use declared::{Write, write, write_sync};
 pub use message::{
     ContextMessage, DDL_PREFIX, HEARTBEAT_PREFIX, MESSAGE_PREFIX, MessageOptions, Redaction,
-    SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SqlCapture,
+    SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SqlCapture, TABLE_PREFIX,
 };
 pub use position::{CommitPosition, InvalidLsn, Lsn, Sequence, TransactionId};
 pub use scope::{

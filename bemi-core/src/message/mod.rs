@@ -30,6 +30,9 @@ pub const HEARTBEAT_PREFIX: &str = "_bemi_heartbeat";
 /// The prefix of a message that says which command changed the shape of a table.
 pub const DDL_PREFIX: &str = "_bemi_ddl";
 
+/// The prefix of a message that says what became of a tracked table, and which columns it has.
+pub const TABLE_PREFIX: &str = "_bemi_table";
+
 /// The size of an encoded context that is allowed unless said otherwise, in bytes.
 pub const SIZE_LIMIT_DEFAULT_BYTES: usize = 64 * 1024;
 

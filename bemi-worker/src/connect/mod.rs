@@ -5,10 +5,12 @@
 
 mod error;
 mod fault;
+mod session;
 mod tls;
 
 pub use error::ConnectError;
 pub use fault::Fault;
+pub use session::Session;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -10,6 +10,7 @@ pub(crate) const CREATE_STATEMENTS: &[&str] = &[
     CREATE_GAPS,
     CREATE_QUARANTINE,
     CREATE_BACKFILL,
+    CREATE_TABLE_EVENTS,
 ];
 
 /// How far the changes of one slot are stored. `position` is the end of the last stored transaction,
@@ -62,10 +63,35 @@ CREATE TABLE IF NOT EXISTS bemi.quarantine (
     quarantined_at timestamptz NOT NULL DEFAULT now()
 )";
 
+/// What became of the tracked tables, each event at its place among the changes: behind the change of
+/// number `sequence` of its transaction, 0 being before the first. From `tracked` or `created` on the
+/// record has all changes of the table, until `untracked` or `dropped`. A table that was `created` was
+/// empty then. `rewritten` says that rows may have changed without a row change. `columns` are those
+/// behind the event, each `{"number", "name", "type", "generated", "missing"}`, where `missing` is what
+/// rows have that were there before the column, as `to_jsonb` gives it.
+const CREATE_TABLE_EVENTS: &str = "\
+CREATE TABLE IF NOT EXISTS bemi.table_events (
+    slot text NOT NULL,
+    commit_position bigint NOT NULL,
+    sequence bigint NOT NULL,
+    ordinal integer NOT NULL,
+    committed_at timestamptz NOT NULL,
+    schema text NOT NULL,
+    \"table\" text NOT NULL,
+    relation bigint NOT NULL,
+    event text NOT NULL
+        CHECK (event IN ('tracked', 'created', 'altered', 'untracked', 'dropped')),
+    rewritten boolean NOT NULL DEFAULT false,
+    identity text CHECK (identity IN ('full', 'key', 'none')),
+    key_columns text[],
+    columns jsonb,
+    PRIMARY KEY (slot, commit_position, sequence, ordinal)
+)";
+
 /// How far the rows of tables that were there before are stored. `key_reached` holds the bytes of the
 /// last key that is stored, a value for each of `key_columns`: the next rows are those behind it, up to
 /// `key_last`.
-/// `position` is the commit position of the last rows.
+/// `position` is the commit position of the last rows, `began_at_position` that of the first ones.
 const CREATE_BACKFILL: &str = "\
 CREATE TABLE IF NOT EXISTS bemi.backfill (
     slot text NOT NULL,
@@ -76,6 +102,7 @@ CREATE TABLE IF NOT EXISTS bemi.backfill (
     key_reached bytea[],
     key_last bytea[],
     position bigint NOT NULL,
+    began_at_position bigint,
     rows bigint NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),

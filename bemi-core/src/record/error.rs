@@ -1,0 +1,62 @@
+//! Why a question about the record has no answer.
+
+use crate::Lsn;
+
+/// Why a question about the record has no answer. `E` is the library's error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError<E: std::error::Error + 'static> {
+    /// The database refused, or the connection broke.
+    #[error("cannot {doing}: {source}")]
+    Database {
+        /// What was being done, as a verb: `read changes`.
+        doing: &'static str,
+        /// What the library said.
+        source: E,
+    },
+
+    /// Setup has not run for this database, or `changes` is in another schema.
+    #[error(
+        "there is no record here: {what} is missing; run `bemi-worker setup`, or name the schema of changes"
+    )]
+    NotSetUp {
+        /// What is missing.
+        what: String,
+    },
+
+    /// The worker has not stored everything up to the point, and did not within the time to wait.
+    #[error(
+        "the worker has stored everything up to {stored}, and the question is about {asked}; is it running? Ask `bemi-worker status`, or wait longer"
+    )]
+    NotStoredYet {
+        /// What was asked for: an LSN or an instant.
+        asked: String,
+        /// Up to where everything is stored.
+        stored: Lsn,
+    },
+
+    /// The point names something that the record does not have.
+    #[error("{what} is not in the record")]
+    NoSuchPoint {
+        /// The change or transaction.
+        what: String,
+    },
+
+    /// What the database answered is not what was asked for.
+    #[error("cannot understand what the record says about {what}: {source}")]
+    Unreadable {
+        /// What was read.
+        what: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+
+    /// A row of the past is no value of the type that was asked for.
+    #[error("the row of {table} is not a value of the type that was asked for: {source}")]
+    OtherType {
+        /// The table.
+        table: String,
+        /// What serde says.
+        source: serde_json::Error,
+    },
+}

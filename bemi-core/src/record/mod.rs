@@ -1,0 +1,73 @@
+//! What the record is for: asking it, going back in it, undoing by it.
+//!
+//! A [`Record`] is the table `changes` with what the worker knows about it, behind a connection of
+//! any library: whatever implements [`Database`]. All that it asks is SQL that this module writes,
+//! with texts as parameters and one text per row as the answer, so that the Rust API, the command
+//! line, the worker's endpoints and the SQL functions cannot differ in what they mean.
+//!
+//! ```text
+//! Changes (filter) ─▶ Sql ─▶ Page<Change>
+//! Point ─▶ commit position ─▶ AsOf ─▶ RowAt: Present | Absent | Unknown
+//! Selection ─▶ changes ─▶ Plan: statements | conflicts ─▶ applied in one transaction
+//! ```
+
+mod database;
+mod error;
+mod key;
+mod point;
+mod row;
+mod row_at;
+mod sql;
+mod table_name;
+
+use std::time::Duration;
+
+pub use database::Database;
+pub use error::RecordError;
+pub use key::Key;
+pub use point::{InvalidPoint, Point};
+pub use row::Row;
+pub use row_at::{RowAt, Unknown};
+pub use sql::Sql;
+pub use table_name::{InvalidTableName, TableName};
+
+/// How long a question waits until the worker has stored what it is about, if nothing else is said.
+pub const WAIT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// The record: the table `changes`, and what the worker keeps beside it in schema `bemi`.
+///
+/// Nothing here writes to either. `D` is a connection to the destination database, or a reference to
+/// one.
+#[derive(Debug)]
+pub struct Record<D> {
+    database: D,
+    schema: String,
+    wait: Duration,
+}
+
+impl<D: Database> Record<D> {
+    /// The record behind this connection, in schema `public`.
+    pub fn new(database: D) -> Self {
+        Self { database, schema: "public".to_owned(), wait: WAIT_DEFAULT }
+    }
+
+    /// The same, where `changes` is in another schema, as `setup --changes-schema` makes it.
+    #[must_use]
+    pub fn in_schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// The same, where a question waits for as long, at most, until the worker has stored what it is
+    /// about. [`WAIT_DEFAULT`] otherwise; zero does not wait.
+    #[must_use]
+    pub fn waiting(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The table, as SQL names it.
+    fn changes_table(&self) -> String {
+        format!("{}.\"changes\"", sql::identifier(&self.schema))
+    }
+}
