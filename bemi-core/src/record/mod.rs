@@ -11,6 +11,7 @@
 //! Selection ─▶ changes ─▶ Plan: statements | conflicts ─▶ applied in one transaction
 //! ```
 
+mod block_on;
 mod database;
 mod error;
 mod key;
@@ -22,6 +23,7 @@ mod table_name;
 
 use std::time::Duration;
 
+pub use block_on::block_on;
 pub use database::Database;
 pub use error::RecordError;
 pub use key::Key;

@@ -14,6 +14,7 @@
 mod abandoned;
 mod call;
 mod connection;
+mod database;
 #[cfg(feature = "deadpool")]
 mod deadpool;
 #[cfg(any(feature = "deadpool", feature = "bb8"))]

@@ -9,6 +9,7 @@
 mod carry_out;
 mod connection;
 mod copy;
+mod database;
 mod load;
 #[cfg(feature = "r2d2")]
 mod pool;
