@@ -17,5 +17,6 @@ mod sink;
 mod source;
 pub mod status;
 mod stitch;
+mod view;
 
 pub use error::{Problem, Problems, WorkerError};

@@ -126,7 +126,7 @@ fn start(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
 
 async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
     let given = Given::resolve(&command_line.settings, |name| std::env::var(name).ok())?;
-    let (config, tracking) = (&given.config, &given.tracking);
+    let tracking = &given.tracking;
     let shutdown = shutdown::listen()?;
     match command_line.command {
         // It has a batch to finish.
@@ -138,16 +138,16 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
             backfill::run(&arguments, &given.config_with_key()?, shutdown).await
         }
         Command::Setup(arguments) => {
-            shutdown::unless_told(shutdown, setup::run(arguments, config, tracking)).await
+            shutdown::unless_told(shutdown, setup::run(arguments, &given.config()?, tracking)).await
         }
         Command::Doctor(arguments) => {
-            shutdown::unless_told(shutdown, doctor::run(&arguments, config)).await
+            shutdown::unless_told(shutdown, doctor::run(&arguments, &given.config()?)).await
         }
         Command::Status(arguments) => {
-            shutdown::unless_told(shutdown, status::run(&arguments, config)).await
+            shutdown::unless_told(shutdown, status::run(&arguments, &given.config()?)).await
         }
         Command::Teardown(arguments) => {
-            shutdown::unless_told(shutdown, teardown::run(&arguments, config)).await
+            shutdown::unless_told(shutdown, teardown::run(&arguments, &given.config()?)).await
         }
     }
 }

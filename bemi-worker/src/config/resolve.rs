@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::connection::Parts;
 use super::file::{self, ConfigFile, Tracking};
-use super::{Config, ConfigError, ConnectionConfig, MaskKey};
+use super::{Config, ConfigError, ConnectionConfig, MaskKey, PublicationName, SlotName};
 
 /// What the command line says, each setting filled in from its own environment variable.
 #[derive(Clone, Default, clap::Args)]
@@ -107,8 +107,12 @@ const TLS_VARIABLES: [(&str, &str); 4] = [
 /// What was given. Commands need different parts of it.
 #[derive(Debug)]
 pub(crate) struct Given {
-    /// Without the key of masks.
-    pub(crate) config: Config,
+    /// The database that is tracked. Who asks the record alone need not know it.
+    pub(crate) source: Option<ConnectionConfig>,
+    destination: Option<ConnectionConfig>,
+    pub(crate) slot: SlotName,
+    publication: PublicationName,
+    pub(crate) changes_schema: String,
     /// What the file says of what to track.
     pub(crate) tracking: Tracking,
     mask_key: Option<KeyPlace>,
@@ -131,22 +135,35 @@ impl Given {
             Some(path) => ConfigFile::read(path)?,
             None => ConfigFile::default(),
         };
-        Ok(Self {
-            config: resolve(settings, &environment, &file)?,
-            mask_key: key_place(&environment, &file)?,
-            tracking: file.tracking.unwrap_or_default(),
+        resolve(settings, &environment, file)
+    }
+
+    /// The database that holds `changes`: the source, where no other one is given.
+    pub(crate) fn destination(&self) -> Result<&ConnectionConfig, ConfigError> {
+        self.destination.as_ref().or(self.source.as_ref()).ok_or(ConfigError::NoSource)
+    }
+
+    /// The configuration without the key of masks, which not everybody may read.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let source = self.source.clone().ok_or(ConfigError::NoSource)?;
+        Ok(Config {
+            destination: self.destination()?.clone(),
+            source,
+            slot: self.slot.clone(),
+            publication: self.publication.clone(),
+            changes_schema: self.changes_schema.clone(),
+            mask_key: None,
         })
     }
 
-    /// The configuration with the key of masks, for a command that stores rows. Others need not be
-    /// allowed to read its file.
+    /// The configuration with the key of masks, for a command that stores rows.
     pub(crate) fn config_with_key(&self) -> Result<Config, ConfigError> {
         let mask_key = match &self.mask_key {
             None => None,
             Some(KeyPlace::Here(key)) => Some(key.clone()),
             Some(KeyPlace::File(path)) => Some(MaskKey::read(path)?),
         };
-        Ok(Config { mask_key, ..self.config.clone() })
+        Ok(Config { mask_key, ..self.config()? })
     }
 }
 
@@ -168,35 +185,34 @@ fn key_place(
 fn resolve(
     settings: &Settings,
     environment: &dyn Fn(&str) -> Option<String>,
-    file: &ConfigFile,
-) -> Result<Config, ConfigError> {
+    file: ConfigFile,
+) -> Result<Given, ConfigError> {
     let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     let source =
-        connection(&SOURCE, settings.database_url.as_deref(), &environment, file.source.as_ref())?
-            .ok_or(ConfigError::NoSource)?;
+        connection(&SOURCE, settings.database_url.as_deref(), &environment, file.source.as_ref())?;
     let destination = connection(
         &DESTINATION,
         settings.destination_database_url.as_deref(),
         &environment,
         file.destination.as_ref(),
     )?;
-    let mut config = Config::new(source);
-    if let Some(destination) = destination {
-        config.destination = destination;
+    let slot = settings.slot.as_ref().or(file.slot.as_ref());
+    let publication = settings.publication.as_ref().or(file.publication.as_ref());
+    let changes_schema = settings.changes_schema.as_ref().or(file.changes_schema.as_ref());
+    if let Some(schema) = changes_schema
+        && (schema.is_empty() || schema.starts_with("pg_") || schema.contains('\0'))
+    {
+        return Err(ConfigError::ChangesSchema(schema.clone()));
     }
-    if let Some(slot) = settings.slot.as_ref().or(file.slot.as_ref()) {
-        config.slot = slot.parse()?;
-    }
-    if let Some(publication) = settings.publication.as_ref().or(file.publication.as_ref()) {
-        config.publication = publication.parse()?;
-    }
-    if let Some(schema) = settings.changes_schema.as_ref().or(file.changes_schema.as_ref()) {
-        if schema.is_empty() || schema.starts_with("pg_") || schema.contains('\0') {
-            return Err(ConfigError::ChangesSchema(schema.clone()));
-        }
-        config.changes_schema.clone_from(schema);
-    }
-    Ok(config)
+    Ok(Given {
+        source,
+        destination,
+        slot: slot.map(|name| name.parse()).transpose()?.unwrap_or_default(),
+        publication: publication.map(|name| name.parse()).transpose()?.unwrap_or_default(),
+        changes_schema: changes_schema.map_or_else(|| "public".to_owned(), String::clone),
+        mask_key: key_place(&environment, &file)?,
+        tracking: file.tracking.unwrap_or_default(),
+    })
 }
 
 fn connection(
@@ -298,7 +314,20 @@ mod tests {
         let environment = |name: &str| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         };
-        resolve(settings, &environment, &file)
+        resolve(settings, &environment, file)?.config()
+    }
+
+    #[test]
+    fn the_destination_alone_is_enough_for_who_asks_the_record_and_for_nobody_else() {
+        let settings = Settings {
+            destination_database_url: Some("postgres://u@audit/db".to_owned()),
+            ..Settings::default()
+        };
+        let given = Given::resolve(&settings, |_| None).unwrap();
+        assert_eq!(given.destination().unwrap().to_string(), "u@audit:5432/db");
+        assert!(matches!(given.config(), Err(ConfigError::NoSource)));
+        let given = Given::resolve(&flag("postgres://u@shop/db"), |_| None).unwrap();
+        assert_eq!(given.destination().unwrap().to_string(), "u@shop:5432/db");
     }
 
     fn flag(url: &str) -> Settings {
