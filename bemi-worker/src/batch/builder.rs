@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 
-use bemi_core::{CommitPosition, DDL_PREFIX, HEARTBEAT_PREFIX, Lsn, MESSAGE_PREFIX, TransactionId};
+use bemi_core::{
+    CommitPosition, DDL_PREFIX, HEARTBEAT_PREFIX, Lsn, MESSAGE_PREFIX, TABLE_PREFIX, TransactionId,
+};
 use jiff::Timestamp;
 use pgwire_replication::ReplicationEvent;
 use tracing::{debug, warn};
 
 use super::leaves::{Leaves, RootIdentity};
-use super::{BATCH_BYTES_MAX, Batch, Boundary, postgres_timestamp};
+use super::{BATCH_BYTES_MAX, Batch, Boundary, Mark, postgres_timestamp};
 use crate::decode::{DecodeError, Message, Relation};
 use crate::render::{ChangeWriter, CopyRows, RowChange, Table};
-use crate::stitch::{Ddl, OutOfOrder, Stitcher, Transaction};
+use crate::stitch::{Ddl, OutOfOrder, Stitcher, TableEvent, Transaction};
 
 /// The prefix of the message that setup leaves when the rules of what is stored have changed.
 const CONFIG_PREFIX: &str = "_bemi_config";
@@ -28,6 +30,8 @@ pub(crate) enum Next {
     ReadRules,
     /// Nothing: the server says that the WAL up to here has nothing more, and may want an answer.
     Idle { reply_requested: bool },
+    /// To store the position as soon as it can be: somebody waits for that.
+    Heartbeat,
 }
 
 /// The stream cannot be followed.
@@ -49,10 +53,9 @@ pub(crate) struct BatchBuilder {
     types_may_change: bool,
     leaves: Leaves,
     batch: Batch,
-    /// The last boundary, and how many rows and quarantined changes of the batch lie before it.
+    /// The last boundary, and how much of the batch lies before it.
     boundary: Boundary,
-    boundary_rows: usize,
-    boundary_quarantined: usize,
+    boundary_mark: Mark,
     /// Up to where batches were taken out.
     taken: Lsn,
     /// Whether the batch before this one left a transaction open in the destination.
@@ -77,8 +80,7 @@ impl BatchBuilder {
             leaves: Leaves::default(),
             batch: Batch::default(),
             boundary: Boundary { position: start, ..Boundary::default() },
-            boundary_rows: 0,
-            boundary_quarantined: 0,
+            boundary_mark: Mark::default(),
             taken: start,
             continues: false,
             ended_here: false,
@@ -121,10 +123,7 @@ impl BatchBuilder {
                 return self.take_message(transactional, &prefix, &content, Lsn::new(lsn.as_u64()));
             }
             ReplicationEvent::KeepAlive { wal_end, reply_requested, .. } => {
-                // Inside a transaction, the position that is done is still its begin.
-                if !self.stitcher.is_open() {
-                    self.boundary.position = self.boundary.position.max(Lsn::new(wal_end.as_u64()));
-                }
+                self.idle(Lsn::new(wal_end.as_u64()));
                 return Ok(Next::Idle { reply_requested });
             }
             ReplicationEvent::StoppedAt { .. } => {}
@@ -159,11 +158,7 @@ impl BatchBuilder {
     /// Whether the batch can be stored now, so that readers see it at once: it holds something, and
     /// no transaction is half received.
     pub(crate) fn is_ready(&self) -> bool {
-        self.is_between() && (self.holds_changes() || self.continues)
-    }
-
-    fn holds_changes(&self) -> bool {
-        self.batch.len() > 0
+        self.is_between() && (self.batch.len() > 0 || self.continues)
     }
 
     /// Up to where everything that was received is whole. Storing the batch makes it durable.
@@ -208,14 +203,14 @@ impl BatchBuilder {
 
     /// Whether there are transactions to be stored that have ended since this batch began.
     fn ends_any(&self) -> bool {
-        self.ended_here && (self.continues || self.boundary_rows + self.boundary_quarantined > 0)
+        self.ended_here && (self.continues || !self.boundary_mark.is_empty())
     }
 
     /// Takes out what lies before the last boundary.
     fn take_ended(&mut self) -> Batch {
         let mut batch = self.next_batch();
         // Outside of any transaction, that is all of it.
-        batch.move_behind(self.boundary_rows, self.boundary_quarantined, &mut self.batch);
+        batch.move_behind(self.boundary_mark, &mut self.batch);
         batch.boundary = Some(self.take_boundary());
         self.continues = false;
         self.start_batch();
@@ -242,8 +237,7 @@ impl BatchBuilder {
 
     fn start_batch(&mut self) {
         self.ended_here = false;
-        self.boundary_rows = 0;
-        self.boundary_quarantined = 0;
+        self.boundary_mark = Mark::default();
     }
 
     fn begin(&mut self, position: Lsn, xid: u32, commit_time: i64) -> Result<(), StreamError> {
@@ -260,6 +254,14 @@ impl BatchBuilder {
         Ok(())
     }
 
+    /// Everything before `position` has come.
+    fn idle(&mut self, position: Lsn) {
+        // Inside a transaction, the position that is done is still its begin.
+        if !self.stitcher.is_open() {
+            self.boundary.position = self.boundary.position.max(position);
+        }
+    }
+
     fn commit(&mut self, end: Lsn) -> Result<(), StreamError> {
         let (transaction, changes) = self.stitcher.commit()?;
         let changes = changes - self.ignored;
@@ -271,8 +273,7 @@ impl BatchBuilder {
         }
         self.boundary.ignored += self.ignored;
         self.ended_here = true;
-        self.boundary_rows = self.batch.rows.len();
-        self.boundary_quarantined = self.batch.quarantined.len();
+        self.boundary_mark = self.batch.mark();
         Ok(())
     }
 
@@ -291,8 +292,15 @@ impl BatchBuilder {
             }
             MESSAGE_PREFIX => debug!(%position, "ignored a context message without transaction"),
             DDL_PREFIX if transactional => self.ddl(position, content)?,
+            TABLE_PREFIX if transactional => self.table_event(position, content)?,
             CONFIG_PREFIX if transactional => return Ok(Next::ReadRules),
-            HEARTBEAT_PREFIX => {}
+            HEARTBEAT_PREFIX => {
+                // Without a transaction, it comes behind all that committed before it.
+                if !transactional {
+                    self.idle(position);
+                }
+                return Ok(Next::Heartbeat);
+            }
             _ => debug!(%position, prefix, "ignored somebody else's message"),
         }
         Ok(Next::Continue)
@@ -314,6 +322,18 @@ impl BatchBuilder {
             self.writer.write(&mut self.batch.rows, &table, position, change, &place)
         {
             self.batch.quarantine(position, &place, Some(&table), error.to_string(), content);
+        }
+        Ok(())
+    }
+
+    /// What became of a table is no change: it has a place among them, and no number.
+    fn table_event(&mut self, position: Lsn, content: &[u8]) -> Result<(), StreamError> {
+        if self.skipping {
+            return Ok(());
+        }
+        match TableEvent::read(content) {
+            Ok(event) => self.batch.table_event(event, self.stitcher.next_event()?),
+            Err(bad) => warn!(%position, reason = %bad, "ignored a message about a table"),
         }
         Ok(())
     }

@@ -21,13 +21,13 @@ use tracing::warn;
 pub(crate) use self::builder::{BatchBuilder, Next};
 pub(crate) use self::truncates::truncates_apart;
 use crate::render::{COPY_COLUMNS, CopyRows, POSTGRES_EPOCH_MICROSECONDS, Table, read_row};
-use crate::stitch::Place;
+use crate::stitch::{EventPlace, Place, TableEvent};
 
 /// A batch closes when it has that many bytes: large enough for the destination's best speed, small
 /// enough that a few of them are no memory to speak of.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A batch closes when it has that many rows, those in quarantine included.
+/// A batch closes when it has that many rows, those in quarantine and events of tables included.
 const BATCH_ROWS_MAX: usize = 16_384;
 
 /// How much of a change is kept in quarantine, in bytes.
@@ -40,6 +40,10 @@ pub(crate) struct Batch {
     pub(crate) quarantined: Vec<Quarantined>,
     /// The size of what was received of them.
     quarantined_bytes: usize,
+    /// What became of tables, among the changes.
+    pub(crate) table_events: Vec<PlacedEvent>,
+    /// The size of what was received of them.
+    events_bytes: usize,
     /// Where this batch ends a transaction; `None` where the next one continues it.
     pub(crate) boundary: Option<Boundary>,
 }
@@ -77,19 +81,40 @@ impl Batch {
         });
     }
 
-    /// Moves what is behind the first `rows` and `quarantined` to the end of `other`.
-    fn move_behind(&mut self, rows: usize, quarantined: usize, other: &mut Self) {
-        self.rows.move_behind(rows, &mut other.rows);
-        let moved = self.quarantined.split_off(quarantined.min(self.quarantined.len()));
+    /// Adds what became of a table.
+    fn table_event(&mut self, event: TableEvent, place: EventPlace) {
+        let placed = PlacedEvent { event, place };
+        self.events_bytes += placed.len_bytes();
+        self.table_events.push(placed);
+    }
+
+    /// How much it holds by now.
+    fn mark(&self) -> Mark {
+        Mark {
+            rows: self.rows.len(),
+            quarantined: self.quarantined.len(),
+            table_events: self.table_events.len(),
+        }
+    }
+
+    /// Moves what is behind `mark` to the end of `other`.
+    fn move_behind(&mut self, mark: Mark, other: &mut Self) {
+        self.rows.move_behind(mark.rows, &mut other.rows);
+        let moved = self.quarantined.split_off(mark.quarantined.min(self.quarantined.len()));
         let bytes: usize = moved.iter().map(|change| change.raw.len()).sum();
         self.quarantined_bytes = self.quarantined_bytes.saturating_sub(bytes);
         other.quarantined_bytes += bytes;
         other.quarantined.extend(moved);
+        let moved = self.table_events.split_off(mark.table_events.min(self.table_events.len()));
+        let bytes: usize = moved.iter().map(PlacedEvent::len_bytes).sum();
+        self.events_bytes = self.events_bytes.saturating_sub(bytes);
+        other.events_bytes += bytes;
+        other.table_events.extend(moved);
     }
 
-    /// How many changes it holds.
+    /// How many changes and events of tables it holds.
     pub(crate) fn len(&self) -> usize {
-        self.rows.len() + self.quarantined.len()
+        self.rows.len() + self.quarantined.len() + self.table_events.len()
     }
 
     /// Whether it should be stored before it grows.
@@ -98,7 +123,34 @@ impl Batch {
     }
 
     fn len_bytes(&self) -> usize {
-        self.rows.len_bytes() + self.quarantined_bytes
+        self.rows.len_bytes() + self.quarantined_bytes + self.events_bytes
+    }
+}
+
+/// A place in a batch: how much lies before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Mark {
+    rows: usize,
+    quarantined: usize,
+    table_events: usize,
+}
+
+impl Mark {
+    fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// What became of a table, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlacedEvent {
+    pub(crate) event: TableEvent,
+    pub(crate) place: EventPlace,
+}
+
+impl PlacedEvent {
+    fn len_bytes(&self) -> usize {
+        self.event.columns.as_deref().map_or(0, str::len)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use bemi_core::{DDL_PREFIX, Lsn, MESSAGE_PREFIX};
+use bemi_core::{DDL_PREFIX, Lsn, MESSAGE_PREFIX, TABLE_PREFIX};
 use pgwire_replication::ReplicationEvent;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -43,7 +43,8 @@ pub(super) struct Flow {
     stored: mpsc::Receiver<Option<Boundary>>,
     sink: JoinSet<Result<(), WorkerError>>,
     in_flight: usize,
-    /// The server waits for an answer, as it does before it shuts down.
+    /// Somebody waits for the position to be stored: the server, as it does before it shuts down, or
+    /// whoever emitted a heartbeat.
     answer_due: bool,
     /// Where to end.
     target: Option<Lsn>,
@@ -156,6 +157,7 @@ impl Flow {
             }
             Next::ReadRules => self.catalog.read_rules(self.builder.tables_mut()).await?,
             Next::Idle { reply_requested } => self.answer_due |= reply_requested,
+            Next::Heartbeat => self.answer_due = true,
         }
         Ok(())
     }
@@ -171,7 +173,7 @@ impl Flow {
     /// Brings the text of a message into the encoding that everything else has.
     async fn in_utf8(&self, mut event: ReplicationEvent) -> Result<ReplicationEvent, WorkerError> {
         if let ReplicationEvent::Message { transactional: true, prefix, content, .. } = &mut event
-            && matches!(prefix.as_str(), MESSAGE_PREFIX | DDL_PREFIX)
+            && matches!(prefix.as_str(), MESSAGE_PREFIX | DDL_PREFIX | TABLE_PREFIX)
         {
             *content = self.catalog.to_utf8(std::mem::take(content)).await?;
         }
@@ -193,7 +195,8 @@ impl Flow {
     }
 
     async fn give(&mut self, batch: Batch) -> Result<(), WorkerError> {
-        if batch.boundary.is_some() {
+        // A heartbeat in a transaction that has not ended waits for its end.
+        if batch.boundary.is_some() && self.builder.is_between() {
             self.answer_due = false;
         }
         self.in_flight += 1;

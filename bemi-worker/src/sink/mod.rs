@@ -1,7 +1,7 @@
 //! Stores batches in the destination, exactly once.
 //!
 //! ```text
-//! BEGIN · COPY changes · INSERT quarantine · UPDATE checkpoint WHERE epoch = mine · COMMIT
+//! BEGIN · COPY changes · INSERT quarantine, table_events · UPDATE checkpoint WHERE epoch = mine · COMMIT
 //! ```
 //!
 //! Invariant: changes and the checkpoint that covers them are committed in one transaction, and only
@@ -12,6 +12,7 @@ mod checkpoint;
 mod quarantine;
 mod rows;
 mod store;
+mod table_events;
 mod tables;
 
 pub(crate) use self::checkpoint::Checkpoint;

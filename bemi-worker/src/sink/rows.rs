@@ -13,8 +13,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 use tracing::warn;
 
-use super::quarantine;
-use crate::batch::{Batch, Quarantined};
+use super::{quarantine, table_events};
+use crate::batch::{Batch, PlacedEvent, Quarantined};
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::render::{COPY_COLUMNS, COPY_HEADER, COPY_TRAILER};
@@ -106,6 +106,31 @@ impl RowSink {
         for quarantined in &batch.quarantined {
             quarantine::insert(&self.client, &self.slot, quarantined).await.map_err(failed)?;
         }
+        for placed in &batch.table_events {
+            self.write_event(placed).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what became of a table. It stops nothing: where it cannot be stored, the changes are.
+    async fn write_event(&mut self, placed: &PlacedEvent) -> Result<(), WorkerError> {
+        self.mark().await?;
+        let error = match table_events::insert(&self.client, &self.slot, placed).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let is_missing = error.code() == Some(&SqlState::UNDEFINED_TABLE);
+        if !is_missing && !is_refusal(&error) {
+            return Err(failed(error));
+        }
+        self.client.batch_execute("ROLLBACK TO SAVEPOINT bemi").await.map_err(failed)?;
+        warn!(
+            schema = placed.event.schema,
+            table = placed.event.table,
+            event = placed.event.kind.text(),
+            error = refusal(&error),
+            "cannot store what became of a table; run `bemi-worker setup`, then `bemi-worker doctor`"
+        );
         Ok(())
     }
 

@@ -9,12 +9,14 @@
 mod context;
 mod ddl;
 mod django;
+mod table_event;
 
 use bemi_core::{CommitPosition, Sequence, TransactionId};
 use jiff::Timestamp;
 
 pub(crate) use self::context::BadMessage;
 pub(crate) use self::ddl::Ddl;
+pub(crate) use self::table_event::{TableEvent, TableIdentity};
 
 /// A source transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,16 @@ pub(crate) struct Place<'a> {
     pub(crate) context: &'a str,
 }
 
+/// Where a table's event belongs: behind a change of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EventPlace {
+    pub(crate) transaction: Transaction,
+    /// The change before it; zero before the first.
+    pub(crate) sequence: Sequence,
+    /// Its own order among the events of the transaction, from 1.
+    pub(crate) ordinal: i32,
+}
+
 /// The stream is not a sequence of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutOfOrder {
@@ -50,6 +62,7 @@ pub(crate) struct Stitcher {
     transaction: Option<Transaction>,
     context: String,
     changes: i64,
+    events: i32,
 }
 
 impl Stitcher {
@@ -58,6 +71,7 @@ impl Stitcher {
             return Err(OutOfOrder::NestedBegin);
         }
         self.changes = 0;
+        self.events = 0;
         self.context.clear();
         self.context.push_str("{}");
         Ok(())
@@ -78,6 +92,14 @@ impl Stitcher {
         let transaction = self.transaction.ok_or(OutOfOrder::Outside)?;
         self.changes += 1;
         Ok(Place { transaction, sequence: Sequence(self.changes), context: &self.context })
+    }
+
+    /// The place of a table's event. It takes no number of a change.
+    pub(crate) fn next_event(&mut self) -> Result<EventPlace, OutOfOrder> {
+        let transaction = self.transaction.ok_or(OutOfOrder::Outside)?;
+        self.events = self.events.saturating_add(1);
+        let sequence = Sequence(self.changes);
+        Ok(EventPlace { transaction, sequence, ordinal: self.events })
     }
 
     /// Ends the transaction. Returns it with the number of its changes.
@@ -168,9 +190,28 @@ mod tests {
     }
 
     #[test]
+    fn an_event_stands_behind_a_change_and_takes_no_number_of_one() {
+        let mut stitcher = Stitcher::default();
+        for lsn in [1, 2] {
+            stitcher.begin(transaction(lsn)).unwrap();
+            let mut event = || {
+                let place = stitcher.next_event().unwrap();
+                (place.sequence.0, place.ordinal)
+            };
+            assert_eq!((event(), event()), ((0, 1), (0, 2)));
+            assert_eq!(stitcher.next_change().unwrap().sequence, Sequence(1));
+            let place = stitcher.next_event().unwrap();
+            assert_eq!((place.sequence.0, place.ordinal), (1, 3));
+            assert_eq!(stitcher.next_change().unwrap().sequence, Sequence(2));
+            assert_eq!(stitcher.commit(), Ok((transaction(lsn), 2)));
+        }
+    }
+
+    #[test]
     fn a_stream_out_of_order_is_an_error() {
         let mut stitcher = Stitcher::default();
         assert_eq!(stitcher.next_change(), Err(OutOfOrder::Outside));
+        assert_eq!(stitcher.next_event(), Err(OutOfOrder::Outside));
         assert_eq!(stitcher.commit(), Err(OutOfOrder::Outside));
         assert_eq!(stitcher.message(b"{}").unwrap_err(), OutOfOrder::Outside);
         stitcher.begin(transaction(1)).unwrap();

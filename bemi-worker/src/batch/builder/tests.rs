@@ -44,6 +44,34 @@ fn idle(wal_end: u64) -> ReplicationEvent {
     }
 }
 
+fn message(
+    transactional: bool,
+    prefix: &str,
+    content: &'static str,
+    position: u64,
+) -> ReplicationEvent {
+    ReplicationEvent::Message {
+        transactional,
+        prefix: prefix.to_owned(),
+        content: Bytes::from_static(content.as_bytes()),
+        lsn: pgwire_replication::Lsn(position),
+    }
+}
+
+fn table_event() -> ReplicationEvent {
+    let content = r#"{"event": "untracked", "schema": "public", "table": "t", "relation": 7}"#;
+    message(true, TABLE_PREFIX, content, 1)
+}
+
+/// The places of a batch's table events: commit position, sequence, ordinal.
+fn places(batch: &Batch) -> Vec<(u64, i64, i32)> {
+    let place = |placed: &super::super::PlacedEvent| {
+        let place = placed.place;
+        (place.transaction.position.0.get(), place.sequence.0, place.ordinal)
+    };
+    batch.table_events.iter().map(place).collect()
+}
+
 /// A builder that knows the table, after these events.
 fn after(start: u64, events: impl IntoIterator<Item = ReplicationEvent>) -> BatchBuilder {
     let writer = ChangeWriter::new(Origin::new(1, 1, "shop"), "shop".to_owned());
@@ -279,4 +307,60 @@ fn of_a_table_with_columns_that_must_not_be_stored_no_bytes_are_kept() {
     take_all(&mut builder, [begin(10), broken, commit(11)]);
     let quarantined = &builder.take_batch().quarantined[0];
     assert_eq!((quarantined.raw.len(), quarantined.table.as_deref()), (0, Some("t")));
+}
+
+#[test]
+fn a_tables_event_is_stored_behind_a_change_and_is_none() {
+    let mut builder =
+        after(0, [begin(10), table_event(), insert(), table_event(), insert(), commit(11)]);
+    let batch = builder.take_batch();
+    assert_eq!(places(&batch), [(10, 0, 1), (10, 1, 2)]);
+    assert_eq!((batch.rows.len(), boundary(&batch)), (2, (11, 1, 2)));
+}
+
+#[test]
+fn a_transaction_of_nothing_but_a_tables_event_is_stored() {
+    let mut builder = after(0, [begin(10), table_event()]);
+    assert!(!builder.is_ready(), "it is half a transaction");
+    take_all(&mut builder, [commit(11)]);
+    assert!(builder.is_ready());
+    let batch = builder.take_batch();
+    assert_eq!((places(&batch), boundary(&batch)), (vec![(10, 0, 1)], (11, 0, 0)));
+}
+
+#[test]
+fn events_of_a_transaction_that_has_not_ended_go_to_the_next_batch() {
+    let mut builder = after(0, [begin(10), table_event(), commit(11), begin(20), table_event()]);
+    let batch = builder.take_batch();
+    assert_eq!((places(&batch), boundary(&batch)), (vec![(10, 0, 1)], (11, 0, 0)));
+    assert!(!builder.is_ready());
+    take_all(&mut builder, [insert()]);
+    // Half of it is in the destination, uncommitted, and counts on.
+    let half = builder.take_batch();
+    assert_eq!((places(&half), half.boundary), (vec![(20, 0, 1)], None));
+    take_all(&mut builder, [table_event(), commit(21)]);
+    let batch = builder.take_batch();
+    assert_eq!((places(&batch), boundary(&batch)), (vec![(20, 1, 2)], (21, 1, 1)));
+}
+
+#[test]
+fn events_that_are_stored_already_or_make_no_sense_are_passed_over() {
+    let bad = || message(true, TABLE_PREFIX, "{\"event\": 7}", 1);
+    let outside = message(false, TABLE_PREFIX, "{}", 1);
+    let mut builder = after(15, [begin(10), table_event(), bad(), commit(11), outside]);
+    assert!(!builder.is_ready());
+    take_all(&mut builder, [begin(20), bad(), commit(21)]);
+    assert!(!builder.is_ready());
+}
+
+#[test]
+fn a_heartbeat_asks_for_the_position_to_be_stored() {
+    let mut builder = after(5, []);
+    let alone = builder.take(message(false, HEARTBEAT_PREFIX, "", 9)).unwrap();
+    assert_eq!((alone, builder.idle_bytes()), (Next::Heartbeat, 4));
+    take_all(&mut builder, [begin(10)]);
+    let inside = builder.take(message(true, HEARTBEAT_PREFIX, "", 10)).unwrap();
+    assert_eq!((inside, builder.idle_bytes()), (Next::Heartbeat, 0));
+    take_all(&mut builder, [commit(11)]);
+    assert_eq!(builder.idle_bytes(), 6);
 }
