@@ -95,6 +95,15 @@ impl ChangeId {
     pub const fn as_uuid(&self) -> Uuid {
         self.0
     }
+
+    /// When its transaction committed, cut to the millisecond.
+    #[must_use]
+    pub fn committed_at(&self) -> Timestamp {
+        let [t0, t1, t2, t3, t4, t5, ..] = *self.0.as_bytes();
+        let milliseconds = i64::from_be_bytes([0, 0, t0, t1, t2, t3, t4, t5]);
+        // What no clock shows is no time of a commit.
+        Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
+    }
 }
 
 impl From<Uuid> for ChangeId {
@@ -136,6 +145,8 @@ mod tests {
         assert_eq!(uuid.get_version_num(), 8);
         assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
         assert!(uuid.to_string().starts_with("01234567-89ab-8"), "{uuid}");
+        let at = Timestamp::from_millisecond(0x0123_4567_89AB).unwrap();
+        assert_eq!(ChangeId::from(uuid).committed_at(), at);
     }
 
     #[test]

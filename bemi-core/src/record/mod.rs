@@ -11,11 +11,19 @@
 //! Selection ─▶ changes ─▶ Plan: statements | conflicts ─▶ applied in one transaction
 //! ```
 
+mod ask;
 mod block_on;
+mod changes;
+mod cursor;
 mod database;
 mod error;
+mod fields;
+mod follow;
 mod key;
+mod page;
 mod point;
+mod read;
+mod requests;
 mod row;
 mod row_at;
 mod sql;
@@ -24,10 +32,16 @@ mod table_name;
 use std::time::Duration;
 
 pub use block_on::block_on;
+pub use changes::{Changes, InvalidFilter, InvalidValue, LIMIT_DEFAULT, LIMIT_MAX, Order};
+pub use cursor::{Cursor, InvalidCursor};
 pub use database::Database;
 pub use error::RecordError;
+pub use fields::FieldChange;
+pub use follow::Followed;
 pub use key::Key;
+pub use page::Page;
 pub use point::{InvalidPoint, Point};
+pub use requests::{Activity, Grouping, Touched};
 pub use row::Row;
 pub use row_at::{RowAt, Unknown};
 pub use sql::Sql;
