@@ -25,19 +25,32 @@ impl QueryableByName<Pg> for Answer {
     }
 }
 
+/// What diesel does not tell apart: a savepoint is refused because no transaction is open.
+pub(crate) fn told(error: Error, sql: &Sql, in_transaction: bool) -> Error {
+    let is_unknown = matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _));
+    if is_unknown && !in_transaction && sql.text().starts_with("SAVEPOINT") {
+        Error::NotInTransaction
+    } else {
+        error
+    }
+}
+
 /// The code of what the server said, where diesel tells: of few errors, and of a table that is not there it
 /// does not.
 pub(crate) fn sqlstate(error: &Error) -> Option<String> {
-    let Error::DatabaseError(kind, _) = error else { return None };
-    let code = match kind {
-        DatabaseErrorKind::UniqueViolation => "23505",
-        DatabaseErrorKind::ForeignKeyViolation => "23503",
-        DatabaseErrorKind::RestrictViolation => "23001",
-        DatabaseErrorKind::NotNullViolation => "23502",
-        DatabaseErrorKind::CheckViolation => "23514",
-        DatabaseErrorKind::ExclusionViolation => "23P01",
-        DatabaseErrorKind::SerializationFailure => "40001",
-        DatabaseErrorKind::ReadOnlyTransaction => "25006",
+    let code = match error {
+        Error::NotInTransaction => "25P01",
+        Error::DatabaseError(kind, _) => match kind {
+            DatabaseErrorKind::UniqueViolation => "23505",
+            DatabaseErrorKind::ForeignKeyViolation => "23503",
+            DatabaseErrorKind::RestrictViolation => "23001",
+            DatabaseErrorKind::NotNullViolation => "23502",
+            DatabaseErrorKind::CheckViolation => "23514",
+            DatabaseErrorKind::ExclusionViolation => "23P01",
+            DatabaseErrorKind::SerializationFailure => "40001",
+            DatabaseErrorKind::ReadOnlyTransaction => "25006",
+            _ => return None,
+        },
         _ => return None,
     };
     Some(code.to_owned())

@@ -7,7 +7,7 @@ use diesel::result::Error;
 use diesel_async::RunQueryDsl;
 
 use super::BemiAsyncPgConnection;
-use crate::question::{self, Answer, bound};
+use crate::question::{self, Answer, bound, told};
 
 impl Database for BemiAsyncPgConnection {
     type Error = Error;
@@ -20,7 +20,10 @@ impl Database for BemiAsyncPgConnection {
     }
 
     async fn execute(&mut self, sql: &Sql) -> Result<u64, Error> {
-        bound(sql).execute(self).await.map(|count| count as u64)
+        match bound(sql).execute(self).await {
+            Ok(count) => Ok(count as u64),
+            Err(error) => Err(told(error, sql, self.is_in_transaction())),
+        }
     }
 
     fn sqlstate(error: &Error) -> Option<String> {

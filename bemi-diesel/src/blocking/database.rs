@@ -8,7 +8,7 @@ use diesel::RunQueryDsl;
 use diesel::result::Error;
 
 use super::BemiPgConnection;
-use crate::question::{self, Answer, bound};
+use crate::question::{self, Answer, bound, told};
 
 /// Questions are asked by [`block_on`](bemi_core::record::block_on), in blocking code.
 impl Database for BemiPgConnection {
@@ -22,7 +22,10 @@ impl Database for BemiPgConnection {
     }
 
     async fn execute(&mut self, sql: &Sql) -> Result<u64, Error> {
-        bound(sql).execute(self).map(|count| count as u64)
+        match bound(sql).execute(self) {
+            Ok(count) => Ok(count as u64),
+            Err(error) => Err(told(error, sql, self.is_in_transaction())),
+        }
     }
 
     fn sqlstate(error: &Error) -> Option<String> {
