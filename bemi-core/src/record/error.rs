@@ -35,6 +35,22 @@ pub enum RecordError<E: std::error::Error + 'static> {
         stored: Lsn,
     },
 
+    /// Several workers store into this destination, and nobody said whose changes it is about.
+    #[error("several slots are stored here: {}; say which one it is about", slots.join(", "))]
+    SeveralSlots {
+        /// Their names.
+        slots: Vec<String>,
+    },
+
+    /// The connection that was given as the source is to another database.
+    #[error("the source that was given is {found}, and the record is of {wanted}; connect to that")]
+    OtherSource {
+        /// Database and cluster of the connection.
+        found: String,
+        /// Database and cluster that the record is of.
+        wanted: String,
+    },
+
     /// The point names something that the record does not have.
     #[error("{what} is not in the record")]
     NoSuchPoint {

@@ -13,6 +13,7 @@
 
 mod ask;
 mod block_on;
+mod catch_up;
 mod changes;
 mod cursor;
 mod database;
@@ -24,8 +25,10 @@ mod page;
 mod point;
 mod read;
 mod requests;
+mod resolve;
 mod row;
 mod row_at;
+mod slot;
 mod sql;
 mod table_name;
 
@@ -58,19 +61,28 @@ pub const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 pub struct Record<D> {
     database: D,
     schema: String,
+    slot: Option<String>,
     wait: Duration,
 }
 
 impl<D: Database> Record<D> {
     /// The record behind this connection, in schema `public`.
     pub fn new(database: D) -> Self {
-        Self { database, schema: "public".to_owned(), wait: WAIT_DEFAULT }
+        Self { database, schema: "public".to_owned(), slot: None, wait: WAIT_DEFAULT }
     }
 
     /// The same, where `changes` is in another schema, as `setup --changes-schema` makes it.
     #[must_use]
     pub fn in_schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
+        self
+    }
+
+    /// The same, where several workers store into one destination: of what the one with this slot
+    /// stores. Otherwise it is the only one, or the one that reads the database in which the record is.
+    #[must_use]
+    pub fn for_slot(mut self, slot: impl Into<String>) -> Self {
+        self.slot = Some(slot.into());
         self
     }
 

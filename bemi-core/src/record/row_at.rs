@@ -35,6 +35,13 @@ pub enum Unknown {
         /// Where it ends.
         to: Lsn,
     },
+    /// The table had been dropped, or taken out of what is tracked.
+    NotTracked,
+    /// A change of this table does not say of which row it is, as where its key was being altered.
+    KeyUntold {
+        /// Where its transaction committed.
+        commit_position: Lsn,
+    },
     /// A change of this table could not be stored, and waits in `bemi.quarantine`.
     Quarantined {
         /// Where its transaction committed.
@@ -68,6 +75,13 @@ impl fmt::Display for Unknown {
         match self {
             Self::BeforeRecord => f.write_str("this was before the record began"),
             Self::Gap { from, to } => write!(f, "changes between {from} and {to} were lost"),
+            Self::NotTracked => f.write_str("the table was not tracked then"),
+            Self::KeyUntold { commit_position } => {
+                write!(
+                    f,
+                    "a change of the table at {commit_position} does not say of which row it is"
+                )
+            }
             Self::Quarantined { commit_position } => {
                 write!(f, "a change of the table at {commit_position} is in bemi.quarantine")
             }
