@@ -58,6 +58,13 @@ pub enum RecordError<E: std::error::Error + 'static> {
         what: String,
     },
 
+    /// More changes are to be reverted at once than can be held in memory.
+    #[error("there are more than {limit} changes to revert; revert them in parts")]
+    TooManyChanges {
+        /// How many there can be.
+        limit: usize,
+    },
+
     /// What the database answered is not what was asked for.
     #[error("cannot understand what the record says about {what}: {source}")]
     Unreadable {

@@ -26,10 +26,12 @@ mod point;
 mod read;
 mod requests;
 mod resolve;
+mod revert;
 mod row;
 mod row_at;
 mod slot;
 mod sql;
+pub mod sql_text;
 mod table_name;
 
 use std::time::Duration;
@@ -45,6 +47,11 @@ pub use key::Key;
 pub use page::Page;
 pub use point::{InvalidPoint, Point};
 pub use requests::{Activity, Grouping, Touched};
+pub use revert::{
+    Action, Applied, ColumnChange, Conflict, ConflictKind, Handling, OnConflict, Plan,
+    REVERT_CHANGES_MAX, RevertError, RevertOptions, ReversibleSet, Selection, Statement, Summary,
+    TableSummary, UnknownOnConflict,
+};
 pub use row::Row;
 pub use row_at::{RowAt, Unknown};
 pub use sql::Sql;
