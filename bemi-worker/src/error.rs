@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use bemi_core::record::RecordError;
+
 use crate::config::ConfigError;
 use crate::connect::{ConnectError, Fault};
 
@@ -16,9 +18,20 @@ pub enum WorkerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
 
+    /// A question about the record was asked in a way that it cannot be asked.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong with it.
+        what: String,
+    },
+
     /// A database cannot be reached, or does not let us in.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+
+    /// A question about the record has no answer.
+    #[error(transparent)]
+    Record(RecordError<tokio_postgres::Error>),
 
     /// What must be there before the command can do its work is not.
     #[error("{0}")]
@@ -125,6 +138,15 @@ pub enum WorkerError {
         why: String,
     },
 
+    /// Nobody can be answered at the address for HTTP.
+    #[error("cannot listen at {address} for HTTP: {source}; give another --http address")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
@@ -159,7 +181,13 @@ impl WorkerError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Usage { .. } => 2,
+            Self::Record(error) => match error {
+                RecordError::SeveralSlots { .. } => 2,
+                RecordError::NotSetUp { .. } | RecordError::OtherSource { .. } => 3,
+                RecordError::NotStoredYet { .. } | RecordError::NoSuchPoint { .. } => 4,
+                _ => 1,
+            },
             Self::Unready(Problems(problems)) => {
                 let not_allowed = |problem: &Problem| matches!(problem, Problem::NotAllowed(_));
                 if problems.iter().any(not_allowed) { 6 } else { 3 }
@@ -179,6 +207,7 @@ impl WorkerError {
             | Self::TableChanging { .. }
             | Self::Replication { .. }
             | Self::Stream { .. }
+            | Self::Listen { .. }
             | Self::Output(_) => 1,
             Self::Interrupted => 130,
         }
@@ -199,6 +228,17 @@ impl WorkerError {
     pub(crate) fn database(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Database { doing, source }
+    }
+}
+
+impl From<RecordError<tokio_postgres::Error>> for WorkerError {
+    fn from(error: RecordError<tokio_postgres::Error>) -> Self {
+        match error {
+            RecordError::Database { doing, source } => {
+                Self::Database { doing: doing.to_owned(), source }
+            }
+            other => Self::Record(other),
+        }
     }
 }
 

@@ -3,15 +3,24 @@
 //! Data goes to standard output; the log, errors and progress go to standard error. Exit codes are
 //! those of [`WorkerError::exit_code`], and 2 for a command line that cannot be.
 
+mod asking;
 mod backfill;
+mod changes;
 mod doctor;
+mod filter_options;
+mod history;
+mod listing;
 mod log;
+mod output_options;
 mod progress;
+mod requests;
 mod run;
 mod setup;
+mod show;
 mod shutdown;
 mod status;
 mod table;
+mod tail;
 mod teardown;
 
 use std::io;
@@ -31,8 +40,8 @@ Examples:
   bemi-worker run
   psql $DATABASE_URL -c 'SELECT * FROM changes'
 
-Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 6 cannot connect or not allowed,
-130 interrupted.";
+Exit codes: 0 ok, 1 failure, 2 usage, 3 a check failed, 4 unknown: outside of what was recorded,
+5 conflicts, 6 cannot connect or not allowed, 130 interrupted.";
 
 /// Stores every row change of a PostgreSQL database, with its context, exactly once.
 #[derive(Parser)]
@@ -54,6 +63,11 @@ enum Command {
     Doctor(doctor::Arguments),
     Status(status::Arguments),
     Teardown(teardown::Arguments),
+    History(history::Arguments),
+    Changes(changes::Arguments),
+    Show(show::Arguments),
+    Tail(tail::Arguments),
+    Requests(requests::Arguments),
 }
 
 /// How the output of a command that shows something looks.
@@ -148,6 +162,19 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         }
         Command::Teardown(arguments) => {
             shutdown::unless_told(shutdown, teardown::run(&arguments, &given.config()?)).await
+        }
+        Command::History(arguments) => {
+            shutdown::unless_told(shutdown, history::run(&arguments, &given)).await
+        }
+        Command::Changes(arguments) => {
+            shutdown::unless_told(shutdown, changes::run(&arguments, &given)).await
+        }
+        Command::Show(arguments) => {
+            shutdown::unless_told(shutdown, show::run(&arguments, &given)).await
+        }
+        Command::Tail(arguments) => tail::run(&arguments, &given, shutdown).await,
+        Command::Requests(arguments) => {
+            shutdown::unless_told(shutdown, requests::run(&arguments, &given)).await
         }
     }
 }

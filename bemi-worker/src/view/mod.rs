@@ -3,11 +3,30 @@
 //! Nothing here asks a database. What people see goes through [`Screen`]'s lines, in which nothing
 //! that others wrote is obeyed by a terminal; programs get every digit and every byte as it is.
 
-pub(crate) mod csv;
+mod activity;
+mod change;
+mod changes;
+mod csv;
+pub(crate) mod detail;
 mod field;
 mod grid;
+mod json;
 mod screen;
 mod text;
 
+pub(crate) use activity::ActivityView;
+pub(crate) use changes::ChangesView;
 pub(crate) use grid::Grid;
 pub(crate) use screen::{Ink, Line, Screen};
+
+/// In which format an answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum AnswerFormat {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON object a line
+    Json,
+    /// Comma-separated values with a heading, as RFC 4180 has them
+    Csv,
+}
