@@ -10,6 +10,7 @@ pub mod doctor;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod http;
 pub mod pipeline;
 mod render;
 pub mod setup;

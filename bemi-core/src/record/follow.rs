@@ -102,7 +102,15 @@ impl<D: Database> Record<D> {
         self.database.pause(time).await;
     }
 
-    async fn end_of(&mut self, changes: &Changes) -> Result<Cursor, RecordError<D::Error>> {
+    /// The end of the record as far as a filter reaches: of its [`database`](Changes::database), where it
+    /// names one. Its other conditions do not count.
+    ///
+    /// # Errors
+    /// As [`changes`](Self::changes).
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost but the answer.
+    pub async fn end_of(&mut self, changes: &Changes) -> Result<Cursor, RecordError<D::Error>> {
         let mut sql = Sql::new(
             "SELECT jsonb_build_object('commit_position', max(commit_position), 'position', max(position))::text \
              FROM bemi.checkpoint",

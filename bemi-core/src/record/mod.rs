@@ -22,6 +22,7 @@ mod fields;
 mod follow;
 mod key;
 mod page;
+mod place;
 mod point;
 mod read;
 mod requests;

@@ -9,12 +9,14 @@ mod changes;
 mod doctor;
 mod filter_options;
 mod history;
+mod http_options;
 mod listing;
 mod log;
 mod output_options;
 mod progress;
 mod requests;
 mod run;
+mod serve;
 mod setup;
 mod show;
 mod shutdown;
@@ -59,6 +61,7 @@ struct CommandLine {
 enum Command {
     Setup(setup::Arguments),
     Run(run::Arguments),
+    Serve(serve::Arguments),
     Backfill(backfill::Arguments),
     Doctor(doctor::Arguments),
     Status(status::Arguments),
@@ -145,12 +148,15 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
     match command_line.command {
         // It has a batch to finish.
         Command::Run(arguments) => {
-            run::run(arguments, &given.config_with_key()?, tracking, shutdown).await
+            let http = arguments.http.resolve(&given)?;
+            run::run(arguments, &given.config_with_key()?, tracking, http, shutdown).await
         }
         // And it a chunk.
         Command::Backfill(arguments) => {
             backfill::run(&arguments, &given.config_with_key()?, shutdown).await
         }
+        // And it streams to end.
+        Command::Serve(arguments) => serve::run(&arguments, &given, shutdown).await,
         Command::Setup(arguments) => {
             shutdown::unless_told(shutdown, setup::run(arguments, &given.config()?, tracking)).await
         }

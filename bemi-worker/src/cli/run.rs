@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::http_options::HttpOptions;
 use super::setup;
 use crate::WorkerError;
-use crate::config::{self, Config, ConfigError, OnGap, RunOptions};
+use crate::config::{self, Config, ConfigError, HttpConfig, OnGap, RunOptions};
+use crate::http::{Server, Whereabouts};
+use crate::pipeline;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -15,6 +18,7 @@ Examples:
   bemi-worker run --once && psql $DATABASE_URL -c 'SELECT count(*) FROM changes'
   bemi-worker run --setup --all-tables --replica-identity full
   BEMI_MASK_KEY=$(cat /run/secrets/mask_key) bemi-worker run
+  BEMI_HTTP_TOKEN=$(cat /run/secrets/bemi) bemi-worker run --http 127.0.0.1:8080
 
 Where a rule masks columns by a hash, the key for it comes from BEMI_MASK_KEY, or from mask_key or
 mask_key_file of the config file; it has 16 bytes or more.
@@ -38,6 +42,9 @@ pub(super) struct Arguments {
     setup: bool,
 
     #[command(flatten)]
+    pub(super) http: HttpOptions,
+
+    #[command(flatten)]
     tracking: setup::Tracking,
 }
 
@@ -51,6 +58,7 @@ pub(super) async fn run(
     arguments: Arguments,
     config: &Config,
     file: &config::Tracking,
+    http: Option<HttpConfig>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<ExitCode, WorkerError> {
     if !arguments.setup && arguments.tracking != setup::Tracking::default() {
@@ -72,6 +80,43 @@ pub(super) async fn run(
         OnGapArgument::Continue => OnGap::Continue,
     };
     let options = RunOptions::new().once(arguments.once).on_gap(on_gap);
-    crate::pipeline::run(config, options, shutdown).await?;
+    match http {
+        Some(http) => run_and_serve(config, options, http, shutdown).await?,
+        None => {
+            pipeline::run(config, options, shutdown).await?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The worker, and the record over HTTP until the worker ends.
+async fn run_and_serve(
+    config: &Config,
+    options: RunOptions,
+    http: HttpConfig,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), WorkerError> {
+    let record = Whereabouts {
+        destination: config.destination.clone(),
+        changes_schema: config.changes_schema.clone(),
+        database: config.source.database().to_owned(),
+    };
+    let server = Server::bind(http, record).await?;
+    let summary = watch::Sender::default();
+    let (end, ended) = watch::channel(false);
+    let serving = tokio::spawn(server.run(summary.subscribe(), ended));
+    let mut working =
+        std::pin::pin!(pipeline::run_telling(config, options, shutdown.clone(), &summary));
+    let finished = tokio::select! {
+        finished = &mut working => finished,
+        // Streams end as soon as the worker is told to, and not when it has stored what is in flight.
+        () = pipeline::stopped(&mut shutdown) => {
+            end.send_replace(true);
+            working.await
+        }
+    };
+    drop(end);
+    // It cannot fail, and a panic in it was told.
+    let _ = serving.await;
+    finished
 }

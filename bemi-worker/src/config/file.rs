@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
+use super::http::Http;
 use super::identity::IdentityRule;
 
 /// What the file may say.
@@ -24,6 +25,7 @@ pub(super) struct ConfigFile {
     pub(super) tracking: Option<Tracking>,
     pub(super) source: Option<Connection>,
     pub(super) destination: Option<Connection>,
+    pub(super) http: Option<Http>,
 }
 
 /// A database: a `url`, or its parts.
@@ -76,7 +78,7 @@ impl ConfigFile {
 }
 
 /// Reads a text without showing what else it is.
-fn secret<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
     String::deserialize(value)
         .map(Some)
         .map_err(|_| D::Error::custom("it must be a text in quotes"))

@@ -4,6 +4,7 @@
 
 mod connection;
 mod file;
+mod http;
 pub(crate) mod identity;
 pub(crate) mod mask;
 mod mask_key;
@@ -12,17 +13,20 @@ pub(crate) mod pattern;
 mod resolve;
 mod run;
 mod tls;
+mod token;
 
 use std::path::PathBuf;
 
 pub use connection::ConnectionConfig;
 pub(crate) use file::Tracking;
+pub(crate) use http::{Exposed, HttpConfig};
 pub use mask_key::MaskKey;
 pub use name::{PublicationName, SlotName};
 pub(crate) use resolve::{Given, Settings};
 pub use run::{OnGap, RunOptions};
 pub(crate) use tls::Verification;
 pub use tls::{SslMode, TlsOptions};
+pub(crate) use token::Token;
 
 /// Which databases, and the names of what the worker owns in them.
 ///
@@ -205,6 +209,47 @@ pub enum ConfigError {
         one: String,
         /// As it was given then.
         other: String,
+    },
+    /// Not a token that could be presented over HTTP, or one that could be guessed.
+    #[error(
+        "the token in {given_by} cannot be used; give 16 to 1024 visible characters of ASCII, such as `openssl rand -hex 32` makes"
+    )]
+    HttpToken {
+        /// The setting that it comes from.
+        given_by: &'static str,
+    },
+    /// The file with a token cannot be read.
+    #[error("cannot read the token from {}: {source}", path.display())]
+    HttpTokenNotRead {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The config file has a token twice.
+    #[error("the config file has both {settings}; keep either", settings = settings.replace(" or ", " and "))]
+    TwoHttpTokens {
+        /// The two settings.
+        settings: &'static str,
+    },
+    /// The record would be there for everybody.
+    #[error(
+        "other machines can reach {0}, and no token is given; set BEMI_HTTP_TOKEN, or listen on 127.0.0.1"
+    )]
+    HttpWithoutToken(std::net::SocketAddr),
+    /// Not an address to serve at.
+    #[error("'{0}' is not an address to listen at; one looks like 127.0.0.1:8080")]
+    HttpAddress(String),
+    /// No address to serve at.
+    #[error("no address to listen at is given; say --http 127.0.0.1:8080, or set BEMI_HTTP")]
+    NoHttpAddress,
+    /// A table cannot be exposed as the config file says.
+    #[error("[[http.expose]] of the config file, table '{table}': {why}")]
+    HttpExpose {
+        /// As it was given.
+        table: String,
+        /// What is wrong.
+        why: &'static str,
     },
     /// Patterns that cannot be.
     #[error("'{pattern}' is not a pattern of {of}: {why}")]

@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 use super::connection::Parts;
 use super::file::{self, ConfigFile, Tracking};
-use super::{Config, ConfigError, ConnectionConfig, MaskKey, PublicationName, SlotName};
+use super::http::Http;
+use super::{
+    Config, ConfigError, ConnectionConfig, HttpConfig, MaskKey, PublicationName, SlotName,
+};
 
 /// What the command line says, each setting filled in from its own environment variable.
 #[derive(Clone, Default, clap::Args)]
@@ -110,12 +113,14 @@ pub(crate) struct Given {
     /// The database that is tracked. Who asks the record alone need not know it.
     pub(crate) source: Option<ConnectionConfig>,
     destination: Option<ConnectionConfig>,
-    pub(crate) slot: SlotName,
+    /// The slot, if one was named: a record may tell by itself which one it is about.
+    pub(crate) slot: Option<SlotName>,
     publication: PublicationName,
     pub(crate) changes_schema: String,
     /// What the file says of what to track.
     pub(crate) tracking: Tracking,
     mask_key: Option<KeyPlace>,
+    http: Http,
 }
 
 /// Where the key of masks is.
@@ -149,7 +154,7 @@ impl Given {
         Ok(Config {
             destination: self.destination()?.clone(),
             source,
-            slot: self.slot.clone(),
+            slot: self.slot.clone().unwrap_or_default(),
             publication: self.publication.clone(),
             changes_schema: self.changes_schema.clone(),
             mask_key: None,
@@ -164,6 +169,15 @@ impl Given {
             Some(KeyPlace::File(path)) => Some(MaskKey::read(path)?),
         };
         Ok(Config { mask_key, ..self.config()? })
+    }
+
+    /// What is to be served over HTTP, if anything; `listen` is the address that was given.
+    pub(crate) fn http(
+        &self,
+        listen: Option<&str>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<HttpConfig>, ConfigError> {
+        self.http.resolve(listen, &environment)
     }
 }
 
@@ -207,11 +221,12 @@ fn resolve(
     Ok(Given {
         source,
         destination,
-        slot: slot.map(|name| name.parse()).transpose()?.unwrap_or_default(),
+        slot: slot.map(|name| name.parse()).transpose()?,
         publication: publication.map(|name| name.parse()).transpose()?.unwrap_or_default(),
         changes_schema: changes_schema.map_or_else(|| "public".to_owned(), String::clone),
         mask_key: key_place(&environment, &file)?,
         tracking: file.tracking.unwrap_or_default(),
+        http: file.http.unwrap_or_default(),
     })
 }
 

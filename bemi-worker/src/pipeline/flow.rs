@@ -84,7 +84,7 @@ impl Flow {
     pub(super) async fn run(
         mut self,
         shutdown: &mut watch::Receiver<bool>,
-        summary: &mut RunSummary,
+        summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
         while !*shutdown.borrow() && !self.is_done() {
             for _ in 0..EVENTS_AT_ONCE {
@@ -123,7 +123,7 @@ impl Flow {
     async fn take(
         &mut self,
         event: ReplicationEvent,
-        summary: &mut RunSummary,
+        summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
         let Some(truncates) = truncates_apart(&event) else { return self.take_one(event).await };
         for truncate in truncates {
@@ -181,7 +181,7 @@ impl Flow {
     }
 
     /// Gives the batch to the sink, once there is room.
-    async fn send_when_room(&mut self, summary: &mut RunSummary) -> Result<(), WorkerError> {
+    async fn send_when_room(&mut self, summary: &watch::Sender<RunSummary>) -> Result<(), WorkerError> {
         while self.in_flight >= BATCHES_IN_FLIGHT_MAX {
             let stored = self.stored.recv().await;
             self.note_stored(stored, summary).await?;
@@ -210,15 +210,17 @@ impl Flow {
     async fn note_stored(
         &mut self,
         stored: Option<Option<Boundary>>,
-        summary: &mut RunSummary,
+        summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
         let Some(boundary) = stored else { return Err(self.sink_error().await) };
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(boundary) = boundary {
             self.stream.acknowledge(boundary.position);
-            summary.position = boundary.position;
-            summary.changes += boundary.changes.unsigned_abs();
-            summary.transactions += boundary.transactions.unsigned_abs();
+            summary.send_modify(|summary| {
+                summary.position = boundary.position;
+                summary.changes += boundary.changes.unsigned_abs();
+                summary.transactions += boundary.transactions.unsigned_abs();
+            });
         }
         Ok(())
     }
@@ -253,7 +255,7 @@ impl Flow {
 
     /// Stores what is whole, acknowledges it, and leaves. A transaction that is half received is
     /// rolled back in the destination with the sink, and comes again.
-    async fn finish(mut self, summary: &mut RunSummary) -> Result<(), WorkerError> {
+    async fn finish(mut self, summary: &watch::Sender<RunSummary>) -> Result<(), WorkerError> {
         if let Some(batch) = self.builder.take_whole() {
             self.give(batch).await?;
         }

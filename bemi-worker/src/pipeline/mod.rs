@@ -79,9 +79,20 @@ pub struct RunSummary {
 pub async fn run(
     config: &Config,
     options: RunOptions,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) -> Result<RunSummary, WorkerError> {
-    let mut summary = RunSummary::default();
+    let summary = watch::Sender::default();
+    run_telling(config, options, shutdown, &summary).await?;
+    Ok(*summary.borrow())
+}
+
+/// The same, where somebody may watch what is done: `summary` changes whenever more is stored.
+pub(crate) async fn run_telling(
+    config: &Config,
+    options: RunOptions,
+    mut shutdown: watch::Receiver<bool>,
+    summary: &watch::Sender<RunSummary>,
+) -> Result<(), WorkerError> {
     let mut backoff = Backoff::default();
     let mut was_open = false;
     let mut slot_in_use_since = None;
@@ -94,7 +105,7 @@ pub async fn run(
         let opened_at = Instant::now();
         let ended = tokio::select! {
             biased;
-            () = stopped(&mut shutdown) => return Ok(summary),
+            () = stopped(&mut shutdown) => return Ok(()),
             opened = session::open(config, options) => match opened {
                 Ok(flow) => {
                     info!(slot = %config.slot, position = %flow.position(), "streaming");
@@ -104,13 +115,13 @@ pub async fn run(
                     if beside.is_empty() && !options.once {
                         beside.spawn(tables::follow(config.clone()));
                     }
-                    flow.run(&mut shutdown, &mut summary).await
+                    flow.run(&mut shutdown, summary).await
                 }
                 Err(error) => Err(error),
             },
         };
         let error = match ended {
-            Ok(()) => return Ok(summary),
+            Ok(()) => return Ok(()),
             Err(error @ WorkerError::SlotInUse { .. }) => {
                 let since = *slot_in_use_since.get_or_insert_with(Instant::now);
                 let wait_max = if was_open { SLOT_IN_USE_AGAIN_MAX } else { SLOT_IN_USE_MAX };
@@ -136,14 +147,14 @@ pub async fn run(
             told = Some(cause);
         }
         tokio::select! {
-            () = stopped(&mut shutdown) => return Ok(summary),
+            () = stopped(&mut shutdown) => return Ok(()),
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
 /// Waits until the worker is told to stop.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error says that nobody is left who could tell.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }

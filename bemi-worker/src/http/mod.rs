@@ -1,0 +1,31 @@
+//! What is served over HTTP: the stream of changes, and the history of records for people outside.
+//!
+//! ```text
+//! connection ─▶ route ─▶ GET /changes/stream ─▶ subscriber ─▶ events, for as long as the client stays
+//!                   └──▶ GET /records/…      ─▶ the allow-list ─▶ a page of a record's history
+//!                                 both ask the record, by a few connections that they take in turn
+//! ```
+//!
+//! It reads what is stored, and nothing else: no request writes to a database, and the worker stores
+//! at the same pace, whoever listens and however slowly. Everything has a limit: connections,
+//! subscribers, heads of requests, pages, and the time for each. TLS is for a proxy before it.
+//!
+//! Invariant: without the right token, where there is one, nothing of the record is told; and of a
+//! record, nothing but what the configuration names.
+
+mod access;
+mod answer;
+mod event;
+mod exposure;
+mod pool;
+mod query;
+mod records;
+mod route;
+mod server;
+mod stored;
+mod stream;
+mod subscriber;
+mod write_limit;
+
+pub(crate) use server::{Server, Whereabouts};
+pub(crate) use stored::{checkpoint, watch_checkpoint};
