@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use bemi_core::record::{Key, TableName};
 
+use super::asking::{self, WaitOption};
 use super::filter_options::{FilterOptions, OrderOption, PageOptions, SpanOptions};
+use super::listing;
 use super::output_options::OutputOptions;
-use super::{asking, listing};
 use crate::WorkerError;
 use crate::config::Given;
 
@@ -51,6 +52,9 @@ pub(super) struct Arguments {
     page: PageOptions,
 
     #[command(flatten)]
+    wait: WaitOption,
+
+    #[command(flatten)]
     output: OutputOptions,
 }
 
@@ -60,7 +64,7 @@ pub(super) async fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode
         own.push(("key", Key::of(arguments.key.iter().map(String::as_str)).to_string()));
     }
     let changes = arguments.order.put(arguments.filter.changes(own)?);
-    let mut record = asking::record(given).await?;
+    let mut record = asking::caught_up(given, arguments.wait).await?;
     let changes = arguments.span.narrow(changes, &mut record).await?;
     listing::write(&mut record, changes, &arguments.page, arguments.output).await?;
     Ok(ExitCode::SUCCESS)

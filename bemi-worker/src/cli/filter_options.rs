@@ -1,5 +1,6 @@
 //! Which changes, as flags say it: the same filter as everywhere else, by the same parser.
 
+use bemi_core::Lsn;
 use bemi_core::record::{Changes, Cursor, InvalidFilter, Point, Record};
 use jiff::Timestamp;
 
@@ -48,6 +49,10 @@ pub(super) struct FilterOptions {
     /// Of this transaction, by its id
     #[arg(long, value_name = "XID")]
     transaction: Option<u32>,
+
+    /// Of the transaction that committed there, as `requests --by transaction` tells it
+    #[arg(long, value_name = "LSN")]
+    commit: Option<Lsn>,
 
     /// Of this source database, where the changes of several are stored in one place
     #[arg(long, value_name = "NAME")]
@@ -128,6 +133,7 @@ impl FilterOptions {
         }
         pairs.extend(self.trace.iter().map(|id| ("trace", id.clone())));
         pairs.extend(self.transaction.iter().map(|id| ("transaction", id.to_string())));
+        pairs.extend(self.commit.iter().map(|lsn| ("commit", lsn.to_string())));
         pairs.extend(self.database.iter().map(|name| ("database", name.clone())));
         pairs
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use bemi_core::record::{Grouping, TableName};
 
-use super::asking;
+use super::asking::{self, WaitOption};
 use super::filter_options::{FilterOptions, PageOptions, SpanOptions};
 use super::output_options::{OutputOptions, standard_output};
 use crate::WorkerError;
@@ -46,6 +46,9 @@ pub(super) struct Arguments {
     page: PageOptions,
 
     #[command(flatten)]
+    wait: WaitOption,
+
+    #[command(flatten)]
     output: OutputOptions,
 }
 
@@ -65,7 +68,7 @@ pub(super) async fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode
     let by = arguments.grouping();
     let own = arguments.table.iter().map(|table| ("table", table.quoted()));
     let changes = arguments.page.begin(arguments.filter.changes(own)?);
-    let mut record = asking::record(given).await?;
+    let mut record = asking::caught_up(given, arguments.wait).await?;
     let mut changes = arguments.span.narrow(changes, &mut record).await?;
     let mut out = standard_output();
     let output = arguments.output;

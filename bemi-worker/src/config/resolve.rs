@@ -113,8 +113,9 @@ pub(crate) struct Given {
     /// The database that is tracked. Who asks the record alone need not know it.
     pub(crate) source: Option<ConnectionConfig>,
     destination: Option<ConnectionConfig>,
-    /// The slot, if one was named: a record may tell by itself which one it is about.
-    pub(crate) slot: Option<SlotName>,
+    pub(crate) slot: SlotName,
+    /// Whether somebody said so: a record may tell by itself which slot it is about.
+    pub(crate) slot_is_named: bool,
     publication: PublicationName,
     pub(crate) changes_schema: String,
     /// What the file says of what to track.
@@ -154,7 +155,7 @@ impl Given {
         Ok(Config {
             destination: self.destination()?.clone(),
             source,
-            slot: self.slot.clone().unwrap_or_default(),
+            slot: self.slot.clone(),
             publication: self.publication.clone(),
             changes_schema: self.changes_schema.clone(),
             mask_key: None,
@@ -221,7 +222,8 @@ fn resolve(
     Ok(Given {
         source,
         destination,
-        slot: slot.map(|name| name.parse()).transpose()?,
+        slot_is_named: slot.is_some(),
+        slot: slot.map(|name| name.parse()).transpose()?.unwrap_or_default(),
         publication: publication.map(|name| name.parse()).transpose()?.unwrap_or_default(),
         changes_schema: changes_schema.map_or_else(|| "public".to_owned(), String::clone),
         mask_key: key_place(&environment, &file)?,

@@ -28,6 +28,8 @@ pub(crate) struct ActivityView {
     /// What the groups are called.
     by: String,
     grid: Option<Grid>,
+    /// Whether it is told of which database they are: where there are several.
+    has_databases: bool,
     has_heading: bool,
 }
 
@@ -37,9 +39,9 @@ impl ActivityView {
         let by = match by {
             Grouping::Context(key) => key.to_uppercase(),
             Grouping::Trace => "TRACE".to_owned(),
-            _ => "TRANSACTION".to_owned(),
+            _ => "COMMIT".to_owned(),
         };
-        Self { format, screen, by, grid: None, has_heading: false }
+        Self { format, screen, by, grid: None, has_databases: false, has_heading: false }
     }
 
     /// Writes a page of them; CSV has its heading even if there are none.
@@ -57,14 +59,18 @@ impl ActivityView {
     }
 
     fn write_grid(&mut self, out: &mut dyn Write, page: &[Activity]) -> io::Result<()> {
-        let rows: Vec<Vec<String>> = page.iter().map(row).collect();
-        if rows.is_empty() {
-            return Ok(());
+        let Some(first) = page.first() else { return Ok(()) };
+        if self.grid.is_none() {
+            let other = |activity: &Activity| activity.databases != first.databases;
+            self.has_databases = first.databases.len() > 1 || page.iter().any(other);
         }
+        let rows: Vec<Vec<String>> = page.iter().map(|activity| self.row(activity)).collect();
         let grid = match self.grid.take() {
             Some(grid) => grid,
             None => {
-                let heading = ["LAST", self.by.as_str(), "WHO", "CHANGES", "WHAT", "ENDPOINT"];
+                let mut heading = vec!["LAST", self.by.as_str()];
+                heading.extend(self.has_databases.then_some("DATABASE"));
+                heading.extend(["WHO", "CHANGES", "WHAT", "ENDPOINT"]);
                 Grid::begin(out, self.screen, &heading, &rows)?
             }
         };
@@ -72,18 +78,19 @@ impl ActivityView {
         self.grid = Some(grid);
         Ok(())
     }
-}
 
-fn row(activity: &Activity) -> Vec<String> {
-    let touched: Vec<String> = activity.touched.iter().map(told).collect();
-    vec![
-        activity.last_at.to_string(),
-        activity.id.clone(),
-        activity.who.join(", "),
-        activity.changes.to_string(),
-        touched.join(", "),
-        activity.endpoints.join(", "),
-    ]
+    fn row(&self, activity: &Activity) -> Vec<String> {
+        let touched: Vec<String> = activity.touched.iter().map(told).collect();
+        let mut row = vec![format!("{:.6}", activity.last_at), activity.id.clone()];
+        row.extend(self.has_databases.then(|| activity.databases.join(", ")));
+        row.extend([
+            activity.who.join(", "),
+            activity.changes.to_string(),
+            touched.join(", "),
+            activity.endpoints.join(", "),
+        ]);
+        row
+    }
 }
 
 /// `2 updated in todo`

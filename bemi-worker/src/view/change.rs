@@ -19,6 +19,10 @@ pub(crate) fn write(out: &mut dyn Write, screen: Screen, change: &Change) -> io:
         let line = Line::new().with(Ink::Faint, "  context  ");
         line.with(Ink::Plain, &context.join(", ")).write(out, screen)?;
     }
+    if change.operation == Operation::Update && !change.before_complete {
+        let told = "  before   not recorded as a whole; ? may have been the same";
+        Line::new().with(Ink::Faint, told).write(out, screen)?;
+    }
     fields(change, screen).iter().try_for_each(|line| line.write(out, screen))
 }
 
@@ -30,7 +34,7 @@ pub(super) fn heading(change: &Change) -> Line {
         _ => Ink::Changed,
     };
     let line = Line::new()
-        .with(Ink::Faint, &format!("{}  ", change.committed_at))
+        .with(Ink::Faint, &format!("{:.6}  ", change.committed_at))
         .with(ink, change.operation.as_str());
     let line = if change.table.is_empty() {
         line

@@ -22,10 +22,10 @@ pub(crate) fn write(out: &mut dyn Write, screen: Screen, change: &Change) -> io:
         fact("transaction", &place)?;
     }
     fact("database", &change.database)?;
-    let committed = format!("{} at {}", change.committed_at, change.commit_position);
+    let committed = format!("{:.6} at {}", change.committed_at, change.commit_position);
     fact("committed", &committed)?;
-    fact("received", &change.queued_at.to_string())?;
-    fact("stored", &change.created_at.to_string())?;
+    fact("received", &format!("{:.6}", change.queued_at))?;
+    fact("stored", &format!("{:.6}", change.created_at))?;
     fact("cursor", &change.cursor().to_string())?;
     fact("just before", &format!("@before:change:{}", change.id))?;
     if let Some(names) = change.unavailable.as_ref().filter(|names| !names.is_empty()) {
@@ -35,7 +35,7 @@ pub(crate) fn write(out: &mut dyn Write, screen: Screen, change: &Change) -> io:
         fact("as text", &names.join(", "))?;
     }
     if change.operation == Operation::Update && !change.before_complete {
-        fact("before", "is not whole: the replica identity does not tell")?;
+        fact("before", "not recorded as a whole; ? may have been the same")?;
     }
     write_context(out, screen, &change.context)?;
     section(out, screen, "fields")?;

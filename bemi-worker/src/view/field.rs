@@ -7,7 +7,7 @@ use super::screen::{Ink, Line, Screen};
 use super::text::{self, ELLIPSIS, printable};
 
 /// What stands where the record does not tell a value.
-const NOT_RECORDED: &str = "(not recorded)";
+const NOT_RECORDED: &str = "?";
 
 const ARROW: &str = " → ";
 
@@ -94,7 +94,7 @@ mod tests {
         let told = "  task: \"open\" → \"done\"";
         assert_eq!(shown(Some("\"open\""), Some("\"done\""), None), told);
         assert_eq!(shown(Some("\"open\""), Some("\"done\""), Some(23)), told);
-        assert_eq!(shown(None, Some("1"), None), "  task: (not recorded) → 1");
+        assert_eq!(shown(None, Some("1"), None), "  task: ? → 1");
     }
 
     #[test]
