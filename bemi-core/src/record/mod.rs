@@ -11,6 +11,7 @@
 //! Selection ─▶ changes ─▶ Plan: statements | conflicts ─▶ applied in one transaction
 //! ```
 
+mod as_of;
 mod ask;
 mod block_on;
 mod catch_up;
@@ -37,6 +38,7 @@ mod table_name;
 
 use std::time::Duration;
 
+pub use as_of::{AsOf, RowOf, TableAsOf};
 pub use block_on::block_on;
 pub use changes::{Changes, InvalidFilter, InvalidValue, LIMIT_DEFAULT, LIMIT_MAX, Order};
 pub use cursor::{Cursor, InvalidCursor};

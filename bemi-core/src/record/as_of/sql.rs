@@ -1,0 +1,52 @@
+//! The statements that tell what was there as of a point.
+//!
+//! All of them have the same parameters, each a text, so that functions in the database can hold the
+//! same statements: see [`sql_text::as_of`](crate::record::sql_text::as_of).
+
+const BOUNDS: &str = include_str!("bounds.sql");
+const ROWS: &str = include_str!("rows.sql");
+const MOVES: &str = include_str!("moves.sql");
+const MAPPED: &str = include_str!("mapped.sql");
+const COLUMNS: &str = include_str!("columns.sql");
+const ADDED: &str = include_str!("added.sql");
+const NUMBER: &str = include_str!("number.sql");
+const SEEN: &str = include_str!("seen.sql");
+
+/// What a column held that is gone since, a later row does not tell.
+const GONE: &str = "SELECT 'null'::jsonb AS missing, true AS is_unknown";
+
+/// What can be said about the table as a whole: one row, with the columns `is_keyed` and
+/// `is_complete`.
+pub(crate) fn facts(changes: &str) -> String {
+    format!("WITH {BOUNDS} SELECT b.is_keyed, k.is_complete FROM bounds AS b CROSS JOIN known AS k")
+        .replace("{changes}", changes)
+}
+
+/// The rows: see [`sql_text::as_of`](crate::record::sql_text::as_of).
+pub(crate) fn rows(changes: &str) -> String {
+    let rows = ROWS
+        .replace("{moves_at_f}", &MOVES.replace("{at}", "f"))
+        .replace("{moves_at_e}", &MOVES.replace("{at}", "e"))
+        .replace("{mapped_forward}", &mapped("f.row", &columns("f"), &ADDED.replace("{at}", "f")))
+        .replace("{mapped_counted}", &mapped("c.row", &columns("c"), &ADDED.replace("{at}", "c")))
+        .replace("{mapped_backward}", &mapped("coalesce(t.row, e.row)", &columns("e"), GONE))
+        .replace(
+            "{mapped_live}",
+            &mapped("r.row", "(SELECT live.live -> 'columns' FROM live)", GONE),
+        )
+        .replace("{number_at_o}", &NUMBER.replace("{columns}", &columns("o")))
+        .replace("{number_at_f}", &NUMBER.replace("{columns}", &columns("f")))
+        .replace("{is_seen}", SEEN);
+    format!("WITH RECURSIVE {BOUNDS}, {rows} SELECT a.key, a.state, a.row, a.why FROM answer AS a")
+        .replace("{changes}", changes)
+}
+
+/// The columns of the table where a change is.
+fn columns(at: &str) -> String {
+    COLUMNS.replace("{at}", at)
+}
+
+/// A row in the columns of the point.
+fn mapped(row: &str, columns: &str, added: &str) -> String {
+    MAPPED.replace("{added}", added).replace("{row}", row).replace("{columns}", columns)
+}

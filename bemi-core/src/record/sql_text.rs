@@ -1,0 +1,82 @@
+//! Pieces of the record's SQL, for functions in the database that are to mean the same.
+//!
+//! They have the placeholders `$1` and so on, each of type `text`, as the functions' arguments have to
+//! come. The change is `c`.
+
+use super::{Changes, Sql, TableName};
+
+/// The condition on a change that it is part of the history of a record. `$1` is the name of the
+/// table, `$2` its schema, `$3` the key.
+///
+/// ```
+/// let condition = bemi_core::record::sql_text::history_condition();
+/// let sql = format!("SELECT c.* FROM changes AS c WHERE {condition}");
+/// assert!(sql.contains("c.primary_key = $3::text"));
+/// ```
+#[must_use]
+pub fn history_condition() -> String {
+    history().0
+}
+
+/// What was there as of a commit position: a statement with a row for each key, and the columns
+///
+/// | column | type | |
+/// | --- | --- | --- |
+/// | `key` | `text` | null in a table without a key, which has a row for each of its rows |
+/// | `state` | `text` | `present`, `absent` or `unknown` |
+/// | `row` | `jsonb` | with the columns of that time, where it is present |
+/// | `why` | `jsonb` | why it is unknown: an [`Unknown`](super::Unknown) |
+///
+/// Its parameters are texts:
+///
+/// | | |
+/// | --- | --- |
+/// | `$1`, `$2` | slot and database, as `bemi.checkpoint` has them |
+/// | `$3`, `$4` | schema and table |
+/// | `$5` | the commit position, a number |
+/// | `$6` | the keys, a JSON array of texts; null for all |
+/// | `$7`, `$8` | of all, those behind this key, null for the first ones; and how many keys at most |
+/// | `$9` | null |
+///
+/// The position must be one that is [stored](super::Record::resolve). `changes` is the name of the table,
+/// as SQL has it. A key that is not among the rows was of no row if [`as_of_facts`] says that nothing is
+/// missing.
+///
+/// ```
+/// let sql = bemi_core::record::sql_text::as_of("public.changes");
+/// assert!(sql.starts_with("WITH RECURSIVE"));
+/// ```
+#[must_use]
+pub fn as_of(changes: &str) -> String {
+    super::as_of::sql::rows(changes)
+}
+
+/// What can be said about a table as of a commit position as a whole: a statement with one row, and the
+/// columns `is_keyed`, whether its rows have keys, and `is_complete`, whether a key that is not among those
+/// of [`as_of`] was of no row. The parameters `$1` to `$5` are those of [`as_of`].
+///
+/// ```
+/// let sql = bemi_core::record::sql_text::as_of_facts("public.changes");
+/// assert!(sql.starts_with("WITH"));
+/// ```
+#[must_use]
+pub fn as_of_facts(changes: &str) -> String {
+    super::as_of::sql::facts(changes)
+}
+
+fn history() -> (String, Sql) {
+    let mut sql = Sql::default();
+    let changes = Changes::new().record(TableName::new("schema", "table"), "key");
+    (changes.to_condition(&mut sql), sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_come_in_the_order_that_is_told() {
+        let named = ["table", "schema", "key"].map(|name| Some(name.to_owned()));
+        assert_eq!(history().1.parameters(), named);
+    }
+}
