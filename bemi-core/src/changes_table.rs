@@ -53,8 +53,8 @@ pub const COLUMNS: &[Column] = &[
 /// The statements that create the table and its indexes in `schema`, one each.
 ///
 /// The indexes are what exactly-once and the questions that everybody asks need: by time (the key),
-/// and one record's history in the order of commits, also under keys that it gave up. Those of keys
-/// given up and of TRUNCATE hold next to nothing. A BRIN index, all but free, finds a commit position.
+/// the order of commits, and one record's history in it, also under keys that it gave up. Those of keys
+/// given up and of TRUNCATE hold next to nothing.
 ///
 /// ```
 /// let statements = bemi_core::changes_table::create_statements("public");
@@ -86,7 +86,7 @@ pub fn create_statements(schema: &str) -> Vec<String> {
         format!(
             "CREATE INDEX changes_truncate_idx ON {table} (\"table\", commit_position, sequence) WHERE operation = 'TRUNCATE'"
         ),
-        format!("CREATE INDEX changes_commit_position_idx ON {table} USING brin (commit_position)"),
+        format!("CREATE INDEX changes_commit_position_idx ON {table} (commit_position, sequence)"),
         format!(
             "COMMENT ON TABLE {table} IS 'Row changes with their context, stored by bemi-worker. Append-only; order by commit_position, sequence.'"
         ),

@@ -95,3 +95,92 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn change(operation: &str, before: &str, after: &str, complete: bool) -> Change {
+        let mut change: Value = json!({
+            "id": "018bcfe5-6800-8a40-9b52-e72401e8144d", "primary_key": "1", "previous_key": null,
+            "before": {}, "after": {}, "context": {}, "database": "shop", "schema": "public",
+            "table": "todo", "operation": operation, "committed_at": "2026-11-21T10:00:00Z",
+            "queued_at": "2026-11-21T10:00:00Z", "created_at": "2026-11-21T10:00:00Z",
+            "transaction_id": 1, "position": 1, "commit_position": 1, "sequence": 1,
+            "before_complete": complete, "unavailable": null, "encoded": null
+        });
+        // Rows as texts, so that they keep their digits.
+        change["before"] = "before".into();
+        change["after"] = "after".into();
+        let text = change.to_string();
+        let text = text.replace(":\"before\"", &format!(":{before}"));
+        serde_json::from_str(&text.replace(":\"after\"", &format!(":{after}"))).unwrap()
+    }
+
+    fn told(change: &Change) -> Vec<(&str, Option<&str>, Option<&str>, bool)> {
+        let fields = change.fields();
+        fields.iter().map(|f| (f.column, f.before, f.after, f.before_known)).collect()
+    }
+
+    #[test]
+    fn an_update_has_the_columns_that_differ() {
+        let change =
+            change("UPDATE", r#"{"a":1,"b":null,"c":[1]}"#, r#"{"a":1,"b":0.10,"c":null}"#, true);
+        assert_eq!(
+            told(&change),
+            [("b", Some("null"), Some("0.10"), true), ("c", Some("[1]"), Some("null"), true)]
+        );
+    }
+
+    #[test]
+    fn every_digit_counts() {
+        let change = change(
+            "UPDATE",
+            r#"{"a":10000000000000000000000000000001}"#,
+            r#"{"a":10000000000000000000000000000002}"#,
+            true,
+        );
+        assert_eq!(change.fields().len(), 1);
+    }
+
+    #[test]
+    fn new_and_old_rows_have_all_their_columns() {
+        for operation in ["CREATE", "SNAPSHOT"] {
+            let change = change(operation, "{}", r#"{"a":1,"b":null}"#, true);
+            assert_eq!(
+                told(&change),
+                [("a", None, Some("1"), true), ("b", None, Some("null"), true)]
+            );
+        }
+        let change = change("DELETE", r#"{"a":1}"#, "{}", false);
+        assert_eq!(told(&change), [("a", Some("1"), None, true)]);
+    }
+
+    #[test]
+    fn where_the_record_does_not_tell_what_was_there_it_may_have_changed() {
+        let change = change("UPDATE", r#"{"id":1}"#, r#"{"id":1,"a":2}"#, false);
+        assert_eq!(told(&change), [("a", None, Some("2"), false)]);
+    }
+
+    #[test]
+    fn what_the_server_did_not_send_was_not_touched() {
+        let change = change("UPDATE", r#"{"a":1,"big":"x"}"#, r#"{"a":2}"#, true);
+        assert_eq!(told(&change), [("a", Some("1"), Some("2"), true)]);
+    }
+
+    #[test]
+    fn a_truncate_and_a_command_touch_no_column() {
+        assert_eq!(change("TRUNCATE", "{}", "{}", false).fields(), []);
+        assert_eq!(change("DDL", "{}", r#"{"command":"ALTER TABLE"}"#, false).fields(), []);
+    }
+
+    #[test]
+    fn a_hash_is_known_by_its_looks() {
+        let hash = format!(r#"{{"a":"hmac-sha256:{}"}}"#, "0f".repeat(32));
+        assert!(change("CREATE", "{}", &hash, true).fields()[0].is_hashed());
+        assert!(change("UPDATE", &hash, r#"{"a":null}"#, true).fields()[0].is_hashed());
+        assert!(!change("CREATE", "{}", r#"{"a":"hmac-sha256:0f"}"#, true).fields()[0].is_hashed());
+    }
+}

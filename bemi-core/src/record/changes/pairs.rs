@@ -236,3 +236,131 @@ fn instant(text: &str) -> Result<Timestamp, InvalidValue> {
 fn word(value: &str, words: &'static str) -> InvalidValue {
     InvalidValue::Word { value: value.to_owned(), words }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Operation;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Changes, InvalidFilter> {
+        Changes::from_pairs(pairs.iter().copied())
+    }
+
+    #[test]
+    fn each_name_is_a_method() {
+        let at: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+        let position = CommitPosition("0/16B3748".parse().unwrap());
+        let new = Changes::new;
+        for (pair, changes) in [
+            (("table", "sales.orders"), new().table(TableName::new("sales", "orders"))),
+            (("operation", "update"), new().operation(Operation::Update)),
+            (("changed", "status"), new().field_changed("status")),
+            (("before", r#"{"a":1}"#), new().before_contains(&json!({"a": 1}))),
+            (("after", r#"{"a":1}"#), new().after_contains(&json!({"a": 1}))),
+            (("context", r#"{"a":1}"#), new().context_contains(&json!({"a": 1}))),
+            (("where", "query=a=b"), new().context("query", "a=b")),
+            (("no-context", "true"), new().without_context()),
+            (("no-context", "false"), new()),
+            (("no-baseline", "true"), new().without_baseline()),
+            (("no-baseline", "false"), new()),
+            (("trace", "4bf92f"), new().trace("4bf92f")),
+            (("transaction", "740"), new().transaction(TransactionId(740))),
+            (("commit", "0/16B3748"), new().commit(position)),
+            (("since", "2026-11-21T10:00:00Z"), new().since(at)),
+            (("until", "2026-11-21T10:00:00Z"), new().until(at)),
+            (("behind", "0/16B3748"), new().behind(position)),
+            (("up-to", "0/16B3748"), new().up_to(position)),
+            (("database", "shop"), new().database("shop")),
+            (("order", "newest"), new().newest_first()),
+            (("order", "oldest"), new().oldest_first()),
+            (("cursor", "7.3"), new().after("7.3".parse().unwrap())),
+            (("limit", "7"), new().limit(7)),
+        ] {
+            assert_eq!(from(&[pair]).unwrap(), changes, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn the_names_that_an_error_tells_are_those_that_there_are() {
+        let names = NAMES.split(", ").flat_map(|names| names.split(" and "));
+        for name in names.clone() {
+            let error = from(&[(name, "\0")]).unwrap_err();
+            assert!(
+                matches!(error, InvalidFilter::Value { source: InvalidValue::Nul, .. }),
+                "{name}"
+            );
+        }
+        for name in names.filter(|name| *name != "key") {
+            assert!(!matches!(Changes::new().with(name, "?"), Ok(None)), "{name}");
+        }
+        assert!(
+            matches!(from(&[("user", "1")]), Err(InvalidFilter::UnknownName { name }) if name == "user")
+        );
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let long = r#"{"price":0.10000000000000000000000000001}"#;
+        let Changes { conditions, .. } = from(&[("after", long)]).unwrap();
+        assert_eq!(conditions, [Condition::Contains(Part::After, long.to_owned())]);
+    }
+
+    #[test]
+    fn a_key_is_one_of_the_one_table_wherever_it_stands() {
+        let record = Changes::new().record(TableName::new("public", "todo"), "26");
+        assert_eq!(from(&[("key", "26"), ("table", "todo")]).unwrap(), record);
+        assert_eq!(from(&[("table", "todo"), ("key", "26")]).unwrap(), record);
+        for pairs in [&[("key", "26")][..], &[("table", "a"), ("key", "26"), ("table", "b")]] {
+            assert!(matches!(from(pairs), Err(InvalidFilter::KeyWithoutTable)));
+        }
+    }
+
+    #[test]
+    fn what_would_contradict_itself_is_said_once() {
+        for name in ONCE {
+            let error = from(&[(name, "1"), (name, "1")]);
+            assert!(error.is_err(), "{name}");
+        }
+        let twice = from(&[("limit", "1"), ("limit", "1")]);
+        assert!(matches!(twice, Err(InvalidFilter::Twice { name: "limit" })));
+        assert!(
+            from(&[("table", "a"), ("table", "b"), ("since", "-2h"), ("since", "-1h")]).is_ok()
+        );
+    }
+
+    #[test]
+    fn an_instant_may_be_as_long_ago() {
+        let before = Timestamp::now();
+        let Changes { conditions, .. } = from(&[("since", "-2h")]).unwrap();
+        let [Condition::Since(at)] = conditions[..] else { panic!("{conditions:?}") };
+        let ago = before - jiff::SignedDuration::from_hours(2);
+        assert!(at >= ago && at <= ago + (Timestamp::now() - before));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_would_be_right() {
+        for (name, value, right) in [
+            ("table", "a.b.c", "sales.orders"),
+            ("operation", "insert", "CREATE"),
+            ("after", "{", "not JSON"),
+            ("after", r#"{"a":["\u0000"]}"#, "NUL"),
+            ("after", r#""\ud800""#, "not JSON"),
+            ("where", "user_id", "user_id=188"),
+            ("where", "=188", "user_id=188"),
+            ("no-context", "yes", "true"),
+            ("transaction", "4294967296", "32 bits"),
+            ("commit", "7", "16/B374D848"),
+            ("since", "yesterday", "-2h"),
+            ("until", "@tx:1", "-2h"),
+            ("order", "up", "oldest"),
+            ("cursor", "7", "23813016.2"),
+            ("limit", "0", "1 to 10000"),
+            ("limit", "10001", "1 to 10000"),
+        ] {
+            let error = from(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name}: ")) && error.contains(right), "{error}");
+        }
+    }
+}

@@ -118,3 +118,118 @@ pub(crate) fn beyond(sql: &mut Sql, place: Cursor, order: Order) -> String {
         sql.parameter(place.sequence.0.to_string())
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{CommitPosition, TransactionId};
+
+    fn todo() -> TableName {
+        TableName::new("public", "todo")
+    }
+
+    /// The parameters that have a value of ours; the last one of a page is its limit.
+    fn parameters(sql: &Sql) -> Vec<&str> {
+        sql.parameters().iter().flatten().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn all_changes_are_a_page_the_newest_first() {
+        let sql = Changes::new().to_sql("\"public\".\"changes\"");
+        assert_eq!(
+            sql.text(),
+            "SELECT to_jsonb(c)::text FROM (SELECT c.* FROM \"public\".\"changes\" AS c WHERE true \
+             ORDER BY c.commit_position DESC, c.sequence DESC LIMIT $1::text::bigint) AS c \
+             ORDER BY c.commit_position DESC, c.sequence DESC"
+        );
+        assert_eq!(parameters(&sql), ["51"]);
+    }
+
+    #[test]
+    fn a_page_goes_on_behind_a_place_in_its_order() {
+        let place: Cursor = "7.3".parse().unwrap();
+        let newest = Changes::new().after(place).to_sql("t");
+        assert!(
+            newest
+                .text()
+                .contains("(c.commit_position, c.sequence) < ($1::text::bigint, $2::text::bigint)")
+        );
+        assert_eq!(parameters(&newest), ["7", "3", "51"]);
+        let oldest = Changes::new().after(place).oldest_first().limit(2).to_sql("t");
+        assert!(oldest.text().contains("(c.commit_position, c.sequence) > ($1"));
+        assert!(oldest.text().ends_with("ORDER BY c.commit_position ASC, c.sequence ASC"));
+        assert_eq!(parameters(&oldest), ["7", "3", "3"]);
+    }
+
+    #[test]
+    fn a_record_has_a_scan_for_each_way_into_its_history() {
+        let sql = Changes::new().record(todo(), "1").context("user_id", 188).to_sql("t");
+        let scans: Vec<&str> = sql.text().split("UNION ALL").collect();
+        assert_eq!(scans.len(), 3);
+        for (scan, way) in scans.iter().zip(["primary_key = $", "previous_key = $", "'TRUNCATE'"]) {
+            assert!(scan.contains(way) && scan.contains("->> $1::text = $2::text"), "{scan}");
+            assert!(scan.contains("LIMIT $3::text::bigint"), "{scan}");
+        }
+        assert_eq!(parameters(&sql), ["user_id", "188", "51", "todo", "public", "1"]);
+    }
+
+    #[test]
+    fn nothing_from_outside_is_in_the_text() {
+        let evil = "'; DROP TABLE changes; --\"";
+        let changes = Changes::new()
+            .table(TableName::new(evil, evil))
+            .record(TableName::new(evil, evil), evil)
+            .database(evil)
+            .field_changed(evil)
+            .before_contains(&json!({ evil: evil }))
+            .after_contains(&json!(evil))
+            .context_contains(&json!([evil]))
+            .context(evil, evil)
+            .context(format!("a.{evil}"), evil)
+            .trace(evil)
+            .operation(Operation::Update)
+            .transaction(TransactionId(1))
+            .commit(CommitPosition::default())
+            .since(Timestamp::UNIX_EPOCH)
+            .until(Timestamp::MIN)
+            .behind(CommitPosition::default())
+            .up_to(CommitPosition::default())
+            .without_context()
+            .without_baseline();
+        let sql = changes.to_sql("t");
+        assert!(!sql.text().contains("DROP"), "{}", sql.text());
+        assert!(!changes.to_condition(&mut Sql::default()).contains("DROP"));
+        for number in 1..=sql.parameters().len() {
+            assert!(sql.text().contains(&format!("${number}::text")), "${number} is not used");
+        }
+    }
+
+    #[test]
+    fn tables_and_operations_are_lists_of_which_any_will_do() {
+        let sql = Changes::new()
+            .table(todo())
+            .table(TableName::new("sales", "orders"))
+            .operation(Operation::Create)
+            .operation(Operation::Delete)
+            .to_sql("t");
+        assert!(sql.text().contains(
+            "WHERE (c.\"table\" = $1::text AND c.schema = $2::text OR c.\"table\" = $3::text AND c.schema = $4::text) \
+             AND c.operation IN ('CREATE', 'DELETE') "
+        ));
+    }
+
+    #[test]
+    fn a_limit_is_kept_within_its_bounds() {
+        assert_eq!(parameters(&Changes::new().limit(0).to_sql("t")), ["2"]);
+        assert_eq!(parameters(&Changes::new().limit(u32::MAX).to_sql("t")), ["10001"]);
+    }
+
+    #[test]
+    fn an_instant_that_the_server_cannot_spell_is_before_all_others() {
+        let sql = Changes::new().since(Timestamp::MIN).until(Timestamp::MAX).to_sql("t");
+        assert_eq!(parameters(&sql)[..2], ["-infinity", "9999-12-30T22:00:00.999999999Z"]);
+    }
+}
