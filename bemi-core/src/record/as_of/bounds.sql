@@ -3,7 +3,8 @@ events AS MATERIALIZED (
            e.columns IS NOT NULL AND e.columns IS DISTINCT FROM lag(e.columns) OVER w AS is_reshaped,
            CASE WHEN e.is_open THEN lag(e.key) OVER w END AS key_before
     FROM (
-        SELECT t.commit_position, t.sequence, t.ordinal, t.event, t.rewritten, t.key_columns, t.columns,
+        SELECT t.commit_position, t.sequence, t.ordinal, t.committed_at, t.event, t.rewritten, t.identity,
+               t.key_columns, t.columns,
                t.is_here AND t.event NOT IN ('untracked', 'dropped')
                    AND t.identity IS DISTINCT FROM 'none' AS is_open,
                CASE WHEN t.is_here AND t.event NOT IN ('untracked', 'dropped')

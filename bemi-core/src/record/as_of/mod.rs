@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 
 use self::live::Live;
-use self::read::Wanted;
+pub(super) use self::read::Wanted;
 use super::slot::Slot;
 use super::{Database, Key, Point, Record, RecordError, Row, RowAt, TableName};
 use crate::CommitPosition;
@@ -37,9 +37,9 @@ pub struct AsOf<'a, D, S = D> {
 
 /// The point, resolved.
 #[derive(Clone, Debug)]
-struct At {
-    slot: Slot,
-    position: CommitPosition,
+pub(super) struct At {
+    pub(super) slot: Slot,
+    pub(super) position: CommitPosition,
 }
 
 /// A row of a table as of a point.

@@ -10,7 +10,7 @@ const WHAT: &str = "a row of the past";
 
 /// Which rows are asked for.
 #[derive(Clone, Copy)]
-pub(super) enum Wanted<'a> {
+pub(in crate::record) enum Wanted<'a> {
     /// Those of these keys, and what is there now of them.
     These(&'a [Key], Option<&'a str>),
     /// The next ones, up to `limit` keys.
@@ -19,11 +19,11 @@ pub(super) enum Wanted<'a> {
 
 /// What can be said about the table as a whole.
 #[derive(Clone, Copy, Deserialize)]
-pub(super) struct Facts {
+pub(in crate::record) struct Facts {
     /// Whether its rows have keys.
-    pub(super) is_keyed: bool,
+    pub(in crate::record) is_keyed: bool,
     /// Whether a key that the record does not have was there for no row.
-    pub(super) is_complete: bool,
+    pub(in crate::record) is_complete: bool,
 }
 
 /// What the statement says of a row.
@@ -57,7 +57,7 @@ impl Told {
 }
 
 impl<D: Database> Record<D> {
-    pub(super) async fn facts(
+    pub(in crate::record) async fn facts(
         &mut self,
         at: &At,
         table: &TableName,
@@ -70,7 +70,7 @@ impl<D: Database> Record<D> {
     }
 
     /// What the record tells of these rows, in the order of their keys.
-    pub(super) async fn told(
+    pub(in crate::record) async fn told(
         &mut self,
         at: &At,
         table: &TableName,

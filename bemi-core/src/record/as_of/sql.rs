@@ -5,6 +5,7 @@
 
 const BOUNDS: &str = include_str!("bounds.sql");
 const ROWS: &str = include_str!("rows.sql");
+const COVERAGE: &str = include_str!("coverage.sql");
 const MOVES: &str = include_str!("moves.sql");
 const MAPPED: &str = include_str!("mapped.sql");
 const COLUMNS: &str = include_str!("columns.sql");
@@ -39,6 +40,11 @@ pub(crate) fn rows(changes: &str) -> String {
         .replace("{is_seen}", SEEN);
     format!("WITH RECURSIVE {BOUNDS}, {rows} SELECT a.key, a.state, a.row, a.why FROM answer AS a")
         .replace("{changes}", changes)
+}
+
+/// What the record has of the table, as JSON: see [`Coverage`](crate::record::Coverage).
+pub(crate) fn coverage(changes: &str) -> String {
+    format!("WITH {BOUNDS} {COVERAGE}").replace("{changes}", changes)
 }
 
 /// The columns of the table where a change is.
