@@ -41,6 +41,21 @@ pub enum RevertError<E: std::error::Error + 'static> {
         source: E,
     },
 
+    /// Which columns are masked is not to be seen: what the record has may not be their values.
+    #[error(
+        "the role may not read bemi.column_rules, which says what of the record is masked; GRANT USAGE ON SCHEMA bemi and SELECT ON bemi.column_rules to it"
+    )]
+    RulesHidden,
+
+    /// Policies hide rows of a table, so that nobody could say what is there.
+    #[error(
+        "row security hides rows of {table} from this role; revert as its owner, or as a role with BYPASSRLS"
+    )]
+    RowsHidden {
+        /// The table.
+        table: String,
+    },
+
     /// The database could not be asked.
     #[error(transparent)]
     Record(#[from] RecordError<E>),

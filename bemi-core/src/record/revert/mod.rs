@@ -14,18 +14,31 @@
 //! exactly one row each, or nothing is written.
 
 mod apply;
+mod build;
+mod cells;
 mod conflict;
 mod emptied;
 mod error;
+mod facts;
+mod live;
 mod options;
+mod order;
 mod plan;
 mod planner;
+mod references;
+mod rules;
 mod script;
 mod selection;
 mod set;
 mod settings;
+mod simulate;
+mod slots;
+mod source;
 mod statement;
+mod steps;
 mod text;
+mod unique;
+mod values;
 
 pub use apply::Applied;
 pub use conflict::{Conflict, ConflictKind, Handling};

@@ -60,6 +60,11 @@ impl Text {
     }
 }
 
+/// A name as a text of SQL.
+pub(super) fn quoted(name: &str) -> String {
+    literal(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

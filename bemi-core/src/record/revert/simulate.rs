@@ -1,0 +1,379 @@
+//! The steps back, carried out on copies of the live rows.
+//!
+//! It knows nothing of foreign keys and unique values: those are of the end, and checked there.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::cells::Cells;
+use super::facts::{Facts, Table};
+use super::live::{Live, LiveRow};
+use super::steps::{Act, Found, Step, all};
+use super::{Action, ConflictKind, OnConflict};
+use crate::ChangeId;
+use crate::record::Key;
+
+/// A row, as it is in the source and as it will be.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) table: usize,
+    pub(super) group: usize,
+    /// The change that it was last about.
+    pub(super) change: ChangeId,
+    pub(super) live: Option<LiveRow>,
+    pub(super) now: Option<Cells>,
+    pub(super) key: Option<Key>,
+    /// Columns that the set touched.
+    pub(super) touched: BTreeSet<String>,
+}
+
+impl Slot {
+    /// What becomes of it; none where all is as it was.
+    pub(super) fn action(&self) -> Option<Action> {
+        match (&self.live, &self.now) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Action::Insert),
+            (Some(_), None) => Some(Action::Delete),
+            (Some(_), Some(_)) => (!self.set().is_empty()).then_some(Action::Update),
+        }
+    }
+
+    /// The columns that get other values.
+    pub(super) fn set(&self) -> Vec<&str> {
+        let (Some(live), Some(now)) = (&self.live, &self.now) else { return Vec::new() };
+        now.iter()
+            .filter(|(name, cell)| live.cells.get(*name).is_some_and(|was| was != *cell))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// The key by which the source has it, or will have it.
+    pub(super) fn shown_key(&self) -> Option<&Key> {
+        self.live.as_ref().map_or(self.key.as_ref(), |live| live.key.as_ref())
+    }
+}
+
+/// What comes of the steps.
+#[derive(Debug, Default)]
+pub(super) struct Simulation {
+    pub(super) slots: Vec<Slot>,
+    pub(super) found: Vec<Found>,
+    by_key: HashMap<(usize, Key), usize>,
+    /// Rows that are gone, by the key that they had last.
+    left: HashMap<(usize, Key), usize>,
+    by_row: HashMap<(usize, String), Vec<usize>>,
+}
+
+impl Simulation {
+    /// Carries the steps out, but those of the `excluded` groups.
+    pub(super) fn run(
+        facts: &Facts,
+        live: &Live,
+        steps: &[Step],
+        excluded: &HashSet<usize>,
+        on_conflict: OnConflict,
+    ) -> Self {
+        let mut simulation = Self::default();
+        let mut ended: HashSet<usize> = excluded.clone();
+        simulation.take_in(facts, live, steps, excluded);
+        for step in steps {
+            if ended.contains(&step.group) {
+                continue;
+            }
+            let Some(table) = facts.tables.get(step.table) else { continue };
+            let force = on_conflict == OnConflict::Force;
+            if let Some(found) = simulation.step(table, step, force) {
+                if found.ends && !(force && found.forcible) {
+                    ended.insert(step.group);
+                }
+                simulation.found.push(found);
+            }
+        }
+        // Of those nothing more can be said.
+        simulation.slots.retain(|slot| !ended.contains(&slot.group));
+        simulation
+    }
+
+    /// The live rows, each in its slot.
+    fn take_in(&mut self, facts: &Facts, live: &Live, steps: &[Step], excluded: &HashSet<usize>) {
+        // Of which rows it is known to which group they belong.
+        let mut groups: HashMap<(usize, String), (usize, ChangeId)> = HashMap::new();
+        for step in steps.iter().filter(|step| !excluded.contains(&step.group)) {
+            let of = (step.group, step.change);
+            for key in [&step.key, &step.previous].into_iter().flatten() {
+                groups.insert((step.table, key.as_str().to_owned()), of);
+            }
+            if step.key.is_none()
+                && let Act::Created { after } | Act::Updated { after, .. } = &step.act
+            {
+                groups.insert((step.table, all(after)), of);
+            }
+        }
+        for (index, _) in facts.tables.iter().enumerate() {
+            for row in live.rows.get(&index).into_iter().flatten() {
+                let text = row.key.as_ref().map_or_else(|| all(&row.cells), |key| key.to_string());
+                let Some((group, change)) = groups.get(&(index, text.clone())).copied() else {
+                    continue;
+                };
+                let place = self.slots.len();
+                match &row.key {
+                    Some(key) => {
+                        self.by_key.insert((index, key.clone()), place);
+                    }
+                    None => self.by_row.entry((index, text)).or_default().push(place),
+                }
+                self.slots.push(Slot {
+                    table: index,
+                    group,
+                    change,
+                    now: Some(row.cells.clone()),
+                    key: row.key.clone(),
+                    live: Some(row.clone()),
+                    touched: BTreeSet::new(),
+                });
+            }
+        }
+    }
+
+    fn step(&mut self, table: &Table, step: &Step, force: bool) -> Option<Found> {
+        let place = match &step.act {
+            Act::Created { after } | Act::Updated { after, .. } => self.find(step, after),
+            Act::Deleted { before } => return self.put_back(table, step, before, force),
+        };
+        let Some(place) = place else {
+            let missing = || {
+                Found::new(ConflictKind::RowMissing, table.name())
+                    .of(step)
+                    .detail("the row that the change left is gone")
+            };
+            return Some(match &step.act {
+                Act::Updated { before, whole: true, .. }
+                    if force && step.key.is_some() && is_whole(table, before) =>
+                {
+                    // All of the row of before is known.
+                    let taken = self.put_back(table, &step.before(), before, false);
+                    if taken.is_some() { missing().ends() } else { missing().forcible() }
+                }
+                // It is gone already.
+                Act::Created { .. } => missing().forcible().ends(),
+                _ => missing().ends(),
+            });
+        };
+        let (expected, touched): (&Cells, Vec<&String>) = match &step.act {
+            Act::Created { after } => (after, after.keys().collect()),
+            Act::Updated { after, touched, .. } => (after, touched.iter().collect()),
+            Act::Deleted { .. } => return None,
+        };
+        let slot = self.slots.get_mut(place)?;
+        slot.change = step.change;
+        slot.touched.extend(touched.iter().map(|name| (*name).clone()));
+        let mut differing = differing(table, slot, expected, &touched);
+        if matches!(step.act, Act::Created { .. }) {
+            differing.extend(columns_since(table, slot, expected));
+        }
+        let mut found = (!differing.is_empty()).then(|| {
+            Found::new(ConflictKind::RowChanged, table.name())
+                .of(step)
+                .columns(differing)
+                .detail("something that is not to be reverted changed it")
+                .forcible()
+        });
+        let text = slot.now.as_ref().map(all);
+        let key = slot.key.clone();
+        match &step.act {
+            Act::Updated { before, touched, .. } => {
+                if let Some(now) = &mut slot.now {
+                    for name in touched {
+                        let known = table.column(name).is_some_and(|column| !column.ignored);
+                        if let Some(cell) = before.get(name).filter(|_| known) {
+                            now.insert(name.clone(), cell.clone());
+                        }
+                    }
+                }
+                match &step.previous {
+                    Some(previous) => {
+                        if self.by_key.contains_key(&(step.table, previous.clone())) {
+                            found = Some(
+                                Found::new(ConflictKind::KeyTaken, table.name())
+                                    .of(step)
+                                    .key(Some(previous.clone()))
+                                    .columns(table.key.iter().cloned())
+                                    .detail("another row has the key that the row had before")
+                                    .ends(),
+                            );
+                        } else {
+                            let slot = self.slots.get_mut(place)?;
+                            slot.key = Some(previous.clone());
+                            if let Some(key) = key {
+                                self.by_key.remove(&(step.table, key));
+                            }
+                            self.by_key.insert((step.table, previous.clone()), place);
+                        }
+                    }
+                    None if key.is_none() => {
+                        let text_now = self.slots.get(place)?.now.as_ref().map(all);
+                        self.forget(step.table, text, place);
+                        if let Some(text) = text_now {
+                            self.by_row.entry((step.table, text)).or_default().push(place);
+                        }
+                    }
+                    None => {}
+                }
+            }
+            Act::Created { .. } | Act::Deleted { .. } => {
+                slot.now = None;
+                match key {
+                    Some(key) => {
+                        self.by_key.remove(&(step.table, key.clone()));
+                        self.left.insert((step.table, key), place);
+                    }
+                    None => self.forget(step.table, text, place),
+                }
+            }
+        }
+        found
+    }
+
+    /// The row that a change left.
+    fn find(&self, step: &Step, after: &Cells) -> Option<usize> {
+        match &step.key {
+            Some(key) => self.by_key.get(&(step.table, key.clone())).copied(),
+            // Rows that are the same in all columns cannot be told apart: any of them is it.
+            None => self.by_row.get(&(step.table, all(after)))?.last().copied(),
+        }
+    }
+
+    fn forget(&mut self, table: usize, text: Option<String>, place: usize) {
+        if let Some(places) = text.and_then(|text| self.by_row.get_mut(&(table, text))) {
+            places.retain(|other| *other != place);
+        }
+    }
+
+    /// A row comes back.
+    fn put_back(
+        &mut self,
+        table: &Table,
+        step: &Step,
+        before: &Cells,
+        force: bool,
+    ) -> Option<Found> {
+        let mut row = before.clone();
+        // What has no place any more is left out, where that was wanted.
+        row.retain(|name, _| table.column(name).is_some());
+        let place = self.slots.len();
+        let Some(key) = &step.key else {
+            self.by_row.entry((step.table, all(&row))).or_default().push(place);
+            self.slots.push(inserted(step, row));
+            return None;
+        };
+        let at = (step.table, key.clone());
+        if let Some(taken) = self.by_key.get(&at).copied() {
+            let slot = self.slots.get_mut(taken)?;
+            if force {
+                slot.touched.extend(row.keys().cloned());
+                overwrite(table, slot, row);
+            }
+            return Some(
+                Found::new(ConflictKind::KeyTaken, table.name())
+                    .of(step)
+                    .columns(table.key.iter().cloned())
+                    .detail("another row has the key of the row that was deleted")
+                    .forcible(),
+            );
+        }
+        // The row that is there under that key is given up by the set: it becomes the one of before.
+        let left = self.left.remove(&at).filter(|place| {
+            let live = self.slots.get(*place).and_then(|slot| slot.live.as_ref());
+            live.is_none_or(|live| live.key.as_ref() == Some(key))
+        });
+        if let Some(slot) = left.and_then(|place| self.slots.get_mut(place)) {
+            slot.change = step.change;
+            slot.key = Some(key.clone());
+            slot.touched.extend(row.keys().cloned());
+            slot.now = slot.live.as_ref().map(|live| live.cells.clone());
+            overwrite(table, slot, row);
+            self.by_key.extend(left.map(|place| (at, place)));
+            return None;
+        }
+        self.by_key.insert(at, place);
+        self.slots.push(inserted(step, row));
+        None
+    }
+}
+
+impl Step {
+    /// The same row under the key that it had before.
+    fn before(&self) -> Self {
+        Self {
+            change: self.change,
+            table: self.table,
+            group: self.group,
+            key: self.previous.clone().or_else(|| self.key.clone()),
+            previous: None,
+            act: Act::Deleted { before: Cells::new() },
+        }
+    }
+}
+
+fn inserted(step: &Step, row: Cells) -> Slot {
+    Slot {
+        table: step.table,
+        group: step.group,
+        change: step.change,
+        live: None,
+        now: Some(row),
+        key: step.key.clone(),
+        touched: BTreeSet::new(),
+    }
+}
+
+/// Gives a row that is there the values of another one. Ignored columns keep theirs.
+fn overwrite(table: &Table, slot: &mut Slot, row: Cells) {
+    match &mut slot.now {
+        Some(now) if slot.live.is_some() => now.extend(row.into_iter().filter(|(name, _)| {
+            table.column(name).is_some_and(|column| !column.ignored && !column.masked)
+        })),
+        now => *now = Some(row),
+    }
+}
+
+/// Whether a row could be inserted from these values.
+fn is_whole(table: &Table, row: &Cells) -> bool {
+    table.columns.iter().all(|column| {
+        column.generated
+            || (!column.masked
+                && (row.contains_key(&column.name) || !column.not_null || column.fills_itself))
+    })
+}
+
+/// The columns that are not as they are expected to be.
+fn differing(table: &Table, slot: &Slot, expected: &Cells, touched: &[&String]) -> Vec<String> {
+    let compared = |name: &&&String| {
+        table.column(name).is_some_and(|column| !column.ignored && !column.masked)
+    };
+    touched
+        .iter()
+        .filter(compared)
+        .filter(|name| {
+            let now = slot.now.as_ref().and_then(|now| now.get(**name));
+            now != expected.get(**name)
+        })
+        .map(|name| (*name).clone())
+        .collect()
+}
+
+/// The columns that came after the row, and that somebody has filled since.
+fn columns_since(table: &Table, slot: &Slot, after: &Cells) -> Vec<String> {
+    let Some(live) = &slot.live else { return Vec::new() };
+    table
+        .columns
+        .iter()
+        .filter(|column| !column.ignored && !column.masked && !column.generated)
+        .filter(|column| !after.contains_key(&column.name))
+        .filter(|column| {
+            let is_null = live.cells.get(&column.name).is_none_or(super::cells::Cell::is_null);
+            let text = live.texts.get(&column.name).cloned().flatten();
+            !is_null && (column.missing.is_none() || column.missing != text)
+        })
+        .map(|column| column.name.clone())
+        .collect()
+}
