@@ -28,12 +28,15 @@ impl<D: Database> Record<D> {
         if place.sequence.0 == 0 {
             return Ok(true);
         }
-        let mut sql = Sql::new(format!(
-            "SELECT EXISTS (SELECT FROM {} AS c WHERE c.commit_position <= ",
+        let mut sql = Sql::default();
+        let position = sql.parameter(place.commit_position.0.to_bigint().to_string());
+        let sequence = sql.parameter(place.sequence.0.to_string());
+        // An index of either kind finds the first condition.
+        sql.push(&format!(
+            "SELECT EXISTS (SELECT FROM {} AS c WHERE c.commit_position <= {position}::bigint \
+             AND (c.commit_position, c.sequence) <= ({position}::bigint, {sequence}::bigint)",
             self.changes_table()
         ));
-        sql.bind(place.commit_position.0.to_bigint().to_string());
-        sql.push("::bigint");
         if let Some(name) = changes.database_name() {
             sql.push(" AND c.database = ");
             sql.bind(name.to_owned());

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 use super::http_options::HttpOptions;
 use crate::WorkerError;
 use crate::config::{ConfigError, Given};
-use crate::http::{Server, Whereabouts, checkpoint, watch_checkpoint};
+use crate::http::{Server, Whereabouts, watch_checkpoint};
+use crate::pipeline::readiness::read_checkpoint;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -33,7 +34,7 @@ pub(super) async fn run(
     let http = arguments.http.resolve(given)?.ok_or(ConfigError::NoHttpAddress)?;
     let destination = given.destination()?.clone();
     let client = destination.connect().await?;
-    let database = checkpoint(&client, &given.slot).await?.database;
+    let database = read_checkpoint(&client, &destination, &given.slot).await?.database;
     drop(client);
     let changes_schema = given.changes_schema.clone();
     let record = Whereabouts { destination: destination.clone(), changes_schema, database };

@@ -28,4 +28,4 @@ mod subscriber;
 mod write_limit;
 
 pub(crate) use server::{Server, Whereabouts};
-pub(crate) use stored::{checkpoint, watch_checkpoint};
+pub(crate) use stored::watch_checkpoint;

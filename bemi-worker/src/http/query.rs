@@ -18,11 +18,26 @@ pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Refusa
         })
         .collect();
     match pairs {
-        None => Err(Refusal::Request("the query is not UTF-8 when decoded".to_owned())),
+        None => {
+            Err(Refusal::Request("the query must be UTF-8 without NUL when decoded".to_owned()))
+        }
         Some(pairs) if pairs.len() > PAIRS_MAX => {
             Err(Refusal::Request(format!("the query has more than {PAIRS_MAX} parts")))
         }
         Some(pairs) => Ok(pairs),
+    }
+}
+
+/// Takes the one value of a name out of the pairs.
+pub(super) fn take_one(
+    pairs: &mut Vec<(String, String)>,
+    name: &str,
+) -> Result<Option<String>, Refusal> {
+    let mut values = pairs.extract_if(.., |(key, _)| key == name).map(|(_, value)| value);
+    let value = values.next();
+    match values.next() {
+        None => Ok(value),
+        Some(_) => Err(Refusal::Request(format!("{name} is there twice; say it once"))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /records/{table}/{key}`: the history of a record, for people outside.
 
-use bemi_core::record::{Changes, Cursor, Order, Record};
+use bemi_core::record::{Changes, Cursor, InvalidCursor, Order, Record};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -60,28 +60,29 @@ pub(super) async fn history(
 
 impl Wanted {
     fn read(query: Option<&str>) -> Result<Self, Refusal> {
-        let mut wanted = Self { order: Order::NewestFirst, cursor: None, limit: LIMIT_DEFAULT };
-        for (name, value) in query::pairs(query)? {
-            let wrong = |why: String| Refusal::Request(format!("{name}: {why}"));
-            match name.as_str() {
-                "order" => {
-                    wanted.order = match value.as_str() {
-                        "newest" => Order::NewestFirst,
-                        "oldest" => Order::OldestFirst,
-                        _ => return Err(wrong("it is newest or oldest".to_owned())),
-                    }
-                }
-                "cursor" => {
-                    let cursor = value.parse::<Cursor>();
-                    wanted.cursor = Some(cursor.map_err(|error| wrong(error.to_string()))?);
-                }
-                "limit" => match value.parse() {
-                    Ok(limit @ 1..=LIMIT_MAX) => wanted.limit = limit,
-                    _ => return Err(wrong(format!("it is a number from 1 to {LIMIT_MAX}"))),
-                },
-                _ => return Err(wrong("there are order, cursor and limit, no more".to_owned())),
+        let mut pairs = query::pairs(query)?;
+        let wrong = |why: String| Err(Refusal::Request(why));
+        let order = match query::take_one(&mut pairs, "order")?.as_deref() {
+            None | Some("newest") => Order::NewestFirst,
+            Some("oldest") => Order::OldestFirst,
+            Some(_) => return wrong("order: it is newest or oldest".to_owned()),
+        };
+        let cursor = match query::take_one(&mut pairs, "cursor")?.map(|text| text.parse()) {
+            None => None,
+            Some(Ok(cursor)) => Some(cursor),
+            Some(Err(error)) => {
+                let error: InvalidCursor = error;
+                return wrong(format!("cursor: {error}"));
             }
+        };
+        let limit = match query::take_one(&mut pairs, "limit")?.map(|text| text.parse()) {
+            None => LIMIT_DEFAULT,
+            Some(Ok(limit @ 1..=LIMIT_MAX)) => limit,
+            Some(_) => return wrong(format!("limit: it is a number from 1 to {LIMIT_MAX}")),
+        };
+        match pairs.first() {
+            None => Ok(Self { order, cursor, limit }),
+            Some((name, _)) => wrong(format!("{name}: there are order, cursor and limit, no more")),
         }
-        Ok(wanted)
     }
 }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_postgres::Client;
 use tracing::warn;
 
 use crate::config::{ConnectionConfig, SlotName};
 use crate::error::WorkerError;
 use crate::pipeline::RunSummary;
 use crate::pipeline::backoff::Backoff;
-use crate::sink::Checkpoint;
+use crate::pipeline::readiness::read_checkpoint;
 
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -40,21 +39,10 @@ async fn look(
 ) -> Result<std::convert::Infallible, WorkerError> {
     let client = destination.connect().await?;
     loop {
-        let position = checkpoint(&client, slot).await?.position;
+        let position = read_checkpoint(&client, destination, slot).await?.position;
         *backoff = Backoff::default();
         stored
             .send_if_modified(|known| std::mem::replace(&mut known.position, position) != position);
         sleep(LOOK_INTERVAL).await;
     }
-}
-
-/// The slot's checkpoint.
-pub(crate) async fn checkpoint(
-    client: &Client,
-    slot: &SlotName,
-) -> Result<Checkpoint, WorkerError> {
-    Checkpoint::read(client, slot.as_str())
-        .await
-        .map_err(WorkerError::database("read the checkpoint in the destination"))?
-        .ok_or_else(|| WorkerError::NotSetUp { what: format!("slot {slot} has no checkpoint") })
 }

@@ -80,27 +80,22 @@ fn wanted(
     database: &str,
 ) -> Result<(Changes, From), Refusal> {
     let mut filters = query::pairs(query)?;
-    let mut from = From::Now;
+    let mut from = match query::take_one(&mut filters, "cursor")?.as_deref() {
+        None => From::Now,
+        Some("begin") => From::Place(Cursor::START),
+        Some(text) => place(text)?,
+    };
     for (name, value) in &filters {
+        let wrong = |why| Err(Refusal::Request(format!("{name}: {why}")));
         match name.as_str() {
-            "cursor" if value == "begin" => from = From::Place(Cursor::START),
-            "cursor" => from = place(value)?,
-            "order" | "limit" => {
-                return Err(Refusal::Request(format!(
-                    "{name}: a stream has neither order nor limit"
-                )));
-            }
+            "order" | "limit" => return wrong("a stream has neither order nor limit"),
             // They come in at an earlier place than what was sent already.
             "operation" if value.eq_ignore_ascii_case("snapshot") => {
-                return Err(Refusal::Request(
-                    "operation: rows of a baseline are no changes, and not in the stream"
-                        .to_owned(),
-                ));
+                return wrong("rows of a baseline are no changes, and not in the stream");
             }
             _ => {}
         }
     }
-    filters.retain(|(name, _)| name != "cursor");
     if let Some(last) = headers.get("last-event-id") {
         let last =
             last.to_str().map_err(|_| Refusal::Request("Last-Event-ID is no text".to_owned()))?;

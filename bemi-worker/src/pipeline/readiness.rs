@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use crate::config::Config;
+use crate::config::{Config, ConnectionConfig, SlotName};
 use crate::error::{Problems, WorkerError};
 use crate::sink::Checkpoint;
 use crate::source::SlotState;
@@ -26,20 +26,28 @@ pub(crate) async fn check(
         .await
         .map_err(WorkerError::database("read the replication slot in the source"))?;
     check_slot(slot.as_ref(), config)?;
-    let checkpoint = read_checkpoint(destination, config).await?;
+    let checkpoint = read_checkpoint(destination, &config.destination, &config.slot).await?;
     check_names(&checkpoint, config)?;
     Ok((slot, checkpoint))
 }
 
-async fn read_checkpoint(destination: &Client, config: &Config) -> Result<Checkpoint, WorkerError> {
-    let read = Checkpoint::read(destination, config.slot.as_str()).await;
-    match read {
+/// The checkpoint of a slot.
+///
+/// # Errors
+///
+/// [`WorkerError::NotSetUp`] when there is none; [`WorkerError::Database`] when the server fails.
+pub(crate) async fn read_checkpoint(
+    client: &Client,
+    destination: &ConnectionConfig,
+    slot: &SlotName,
+) -> Result<Checkpoint, WorkerError> {
+    match Checkpoint::read(client, slot.as_str()).await {
         Ok(Some(checkpoint)) => Ok(checkpoint),
         Ok(None) => Err(WorkerError::NotSetUp {
-            what: format!("{} has no checkpoint of slot {}", config.destination, config.slot),
+            what: format!("{destination} has no checkpoint of slot {slot}"),
         }),
         Err(error) if is_missing(&error) => Err(WorkerError::NotSetUp {
-            what: format!("{} has no table bemi.checkpoint", config.destination),
+            what: format!("{destination} has no table bemi.checkpoint"),
         }),
         Err(error) => Err(WorkerError::database("read the checkpoint in the destination")(error)),
     }
