@@ -221,17 +221,17 @@ fn publications(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut D
 
 fn event_trigger(facts: &Facts, diagnosis: &mut Diagnosis) {
     let source = &facts.found.source;
-    if source.has_event_trigger && source.has_current_functions {
+    if source.has_event_triggers() && source.has_current_functions {
         diagnosis.ok("B016", "new tables are tracked as they are made");
     } else {
-        let what = if source.has_event_trigger {
-            "the event trigger is of another version"
+        let what = if source.has_event_triggers() {
+            "the event triggers that follow tables are of another version"
         } else {
-            "there is no event trigger"
+            "there are no event triggers that follow tables, or not all of them"
         };
         let why = format!(
             "a running worker looks for new tables every {} s, as far as its role owns them; what is \
-             written to them before is not tracked",
+             written to them before is not tracked; and how a table was altered is not recorded",
             LOOK_INTERVAL.as_secs()
         );
         diagnosis.warn(

@@ -2,10 +2,11 @@
 //! or what its table is.
 //!
 //! ```text
-//! ddl_command_start ─▶ note_partitions: which partition is whose, while the catalog knows it
-//! sql_drop          ─▶ record_drops:    what went, also by CASCADE
-//! ddl_command_end   ─▶ record_ddl:      what was made or altered
+//! sql_drop        ─▶ record_drops: what went, also by CASCADE
+//! ddl_command_end ─▶ record_ddl:   what was made or altered
 //! ```
+//!
+//! Which partition was whose, `note_partitions` has noted ([`super::table_events`]).
 //!
 //! Tables are recorded where they are tracked; types, domains and schemas wherever they are, since what
 //! uses them is known to nobody once they are gone. Never recorded is what may carry a secret in its
@@ -27,13 +28,7 @@ pub(crate) struct DdlTrigger {
 }
 
 /// All of them. They fire in the order of their names, before the one that tracks new tables.
-pub(crate) const DDL_TRIGGERS: [DdlTrigger; 3] = [
-    DdlTrigger {
-        name: "bemi_note_partitions",
-        event: "ddl_command_start WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')",
-        function: "note_partitions",
-        body: NOTE_PARTITIONS,
-    },
+pub(crate) const DDL_TRIGGERS: [DdlTrigger; 2] = [
     DdlTrigger {
         name: "bemi_record_ddl",
         event: "ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', \
@@ -123,33 +118,8 @@ BEGIN
         'sql', left(statement, text_max), 'cut', coalesce(length(statement) > text_max, false));
     -- In the server's encoding, as everybody's messages are: the worker converts them.
     PERFORM pg_logical_emit_message(true, '_bemi_ddl', message);
-END
-";
-
-/// Once a partition is dropped, nobody knows any more whose it was.
-const NOTE_PARTITIONS: &str = r"
-BEGIN
-    IF current_setting('bemi.quiet', true) = 'on' THEN
-        RETURN;
-    END IF;
-    PERFORM set_config('bemi.partitions', coalesce((
-        WITH RECURSIVE tree AS (
-            SELECT p.partrelid AS root, p.partrelid AS member
-            FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
-            WHERE NOT c.relispartition
-            UNION ALL
-            -- pg_partition_root would be much slower, for thousands of partitions.
-            SELECT t.root, i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.member
-        ), roots AS (
-            SELECT t.root, array_agg(t.member)::text AS members FROM tree t GROUP BY t.root
-        )
-        SELECT jsonb_agg(jsonb_build_object('schema', n.nspname, 'table', c.relname,
-                                            'members', r.members))
-        FROM roots r
-        JOIN pg_class c ON c.oid = r.root
-        JOIN pg_namespace n ON n.oid = c.relnamespace)::text, ''), true);
-EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING 'bemi: the command may not be recorded under its partitioned table: %', sqlerrm;
+    -- Else a change behind it could come first: see bemi.emit_table_event.
+    PERFORM pg_logical_emit_message(true, '_bemi_spacer', '');
 END
 ";
 

@@ -56,7 +56,7 @@ impl Follower {
         let mut source = Source::inspect(&self.client, config)
             .await
             .map_err(WorkerError::database(format!("read the catalog of {}", config.source)))?;
-        if source.has_event_trigger {
+        if source.has_event_triggers() {
             return Ok((self, Followed::ByEventTrigger));
         }
         source.tables.retain(|table| table.is_owned);

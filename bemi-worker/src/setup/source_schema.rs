@@ -1,10 +1,12 @@
 //! What setup keeps in the source, in schema `bemi`: what it made, which tables are tracked, and the
-//! event trigger that keeps the publications up to date.
+//! function that puts tables into the publications.
 //!
 //! Invariant: nothing in here can make a statement of the application fail. What goes wrong in the
 //! event trigger becomes a warning.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use super::table_events;
 
 /// The statements that create the tables, one each. The schema is there.
 pub(crate) const CREATE_TABLES: [&str; 5] = [
@@ -80,22 +82,28 @@ pub(crate) fn drop_schema(name: &str) -> String {
     format!("DO {}", escape_literal(&body))
 }
 
-/// The name of the event trigger.
-pub(crate) const EVENT_TRIGGER: &str = "bemi_track_tables";
-
-/// The event trigger's functions: name and body.
-pub(crate) const FUNCTIONS: [(&str, &str); 2] =
-    [("track_table", TRACK_TABLE), ("track_tables", TRACK_TABLES)];
+/// The names and bodies of the functions that the event triggers run.
+pub(crate) fn functions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("track_table", TRACK_TABLE), ("is_published", IS_PUBLISHED)]
+        .into_iter()
+        .chain(table_events::functions())
+}
 
 /// The session setting that keeps the event trigger still while setup, or the trigger itself, works.
 pub(crate) const QUIET: &str = "bemi.quiet";
 
-/// Creates functions and event trigger, or brings those of an older version up to date.
+/// Creates functions and event triggers, or brings those of an older version up to date.
 ///
 /// They run as their owner, who may publish every table, with a search path that nobody else can
 /// put anything into.
-pub(crate) fn create_event_trigger() -> Vec<String> {
-    vec![
+pub(crate) fn create_event_triggers() -> Vec<String> {
+    let mut sql = vec![
+        format!(
+            "CREATE OR REPLACE FUNCTION bemi.is_published(published oid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $bemi${IS_PUBLISHED}$bemi$"
+        ),
+        "REVOKE ALL ON FUNCTION bemi.is_published(oid) FROM PUBLIC".to_owned(),
         format!(
             "CREATE OR REPLACE FUNCTION bemi.track_table(published oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -103,21 +111,9 @@ SET search_path = pg_catalog, pg_temp SET {QUIET} = 'on'
 AS $bemi${TRACK_TABLE}$bemi$"
         ),
         "REVOKE ALL ON FUNCTION bemi.track_table(oid) FROM PUBLIC".to_owned(),
-        format!(
-            "CREATE OR REPLACE FUNCTION bemi.track_tables() RETURNS event_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $bemi${TRACK_TABLES}$bemi$"
-        ),
-        format!("DROP EVENT TRIGGER IF EXISTS {EVENT_TRIGGER}"),
-        format!(
-            "CREATE EVENT TRIGGER {EVENT_TRIGGER} ON ddl_command_end
-WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA', 'ALTER SCHEMA', 'ALTER TABLE',
-            'DROP INDEX', 'DROP TABLE', 'DROP SCHEMA', 'DROP TYPE', 'DROP DOMAIN', 'DROP COLLATION', 'DROP FUNCTION',
-            'DROP ROUTINE', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP EXTENSION', 'DROP OWNED')
-EXECUTE FUNCTION bemi.track_tables()"
-        ),
-        always(EVENT_TRIGGER),
-    ]
+    ];
+    sql.extend(table_events::create());
+    sql
 }
 
 /// Lets an event trigger fire also where a session plays a replica: tools that copy databases make tables
@@ -126,13 +122,12 @@ pub(super) fn always(event_trigger: &str) -> String {
     format!("ALTER EVENT TRIGGER {event_trigger} ENABLE ALWAYS")
 }
 
-/// Drops what [`create_event_trigger`] created.
-pub(crate) fn drop_event_trigger() -> Vec<String> {
-    vec![
-        format!("DROP EVENT TRIGGER IF EXISTS {EVENT_TRIGGER}"),
-        "DROP FUNCTION IF EXISTS bemi.track_tables()".to_owned(),
-        "DROP FUNCTION IF EXISTS bemi.track_table(oid)".to_owned(),
-    ]
+/// Drops what [`create_event_triggers`] created.
+pub(crate) fn drop_event_triggers() -> Vec<String> {
+    let mut sql = table_events::drop();
+    sql.push("DROP FUNCTION IF EXISTS bemi.track_table(oid)".to_owned());
+    sql.push("DROP FUNCTION IF EXISTS bemi.is_published(oid)".to_owned());
+    sql
 }
 
 /// Puts one table, not a partition, into the publication where it belongs now, with the trigger that
@@ -256,7 +251,7 @@ BEGIN
     -- A table that was attached is published by its root. Published by itself as well, it keeps its own
     -- name for the session of PostgreSQL 14 that streams.
     FOR part IN
-        SELECT p.pubname, n.nspname, c.relname
+        SELECT p.pubname, n.nspname, c.relname, c.oid
         FROM pg_partition_tree(published) AS tree
         JOIN pg_publication_rel m ON m.prrelid = tree.relid
         JOIN pg_publication p ON p.oid = m.prpubid
@@ -266,6 +261,7 @@ BEGIN
     LOOP
         EXECUTE format('ALTER PUBLICATION %I DROP TABLE ONLY %I.%I',
                        part.pubname, part.nspname, part.relname);
+        PERFORM bemi.emit_table_event('untracked', part.oid, false);
     END LOOP;
 
     IF EXISTS (SELECT FROM bemi.installation i
@@ -299,62 +295,166 @@ BEGIN
 END
 "#;
 
-/// Looks at each table that the command touched, at those of a schema that was renamed, and after
-/// something was dropped at every published table whose rows have lost their identity by that.
-const TRACK_TABLES: &str = r"
+/// Looks at each table that the command touched, and at whatever has changed with it; puts it into the
+/// publication where it belongs, and tells what became of it.
+///
+/// What is tracked must not depend on what is told: each has a subtransaction of its own.
+pub(super) const TRACK_TABLES: &str = r"
 DECLARE
-    touched oid;
+    touched record;
+    part record;
+    rewritten oid[];
+    partitions jsonb;
+    labels jsonb;
+    was_tracked boolean;
+    rows_moved boolean;
 BEGIN
     IF current_setting('bemi.quiet', true) = 'on' THEN
         RETURN;
     END IF;
+    -- What was noted is of this command.
+    rewritten := string_to_array(nullif(current_setting('bemi.rewritten', true), ''), ' ');
+    partitions := nullif(current_setting('bemi.partitions', true), '');
+    labels := nullif(current_setting('bemi.labels', true), '');
+    PERFORM set_config('bemi.rewritten', '', true), set_config('bemi.partitions', '', false),
+            set_config('bemi.labels', '', true);
     FOR touched IN
-        SELECT DISTINCT coalesce(pg_partition_root(c.objid), c.objid)
-        FROM pg_event_trigger_ddl_commands() AS c
-        WHERE c.classid = 'pg_class'::regclass AND c.object_type = 'table' AND NOT c.in_extension
-        UNION
-        -- A schema that has another name now may be one whose tables are to be tracked.
-        SELECT t.oid
-        FROM pg_event_trigger_ddl_commands() AS c
-        JOIN pg_class t ON t.relnamespace = c.objid
-        WHERE c.classid = 'pg_namespace'::regclass AND tg_tag = 'ALTER SCHEMA'
-          AND t.relkind IN ('r', 'p') AND NOT t.relispartition
-        UNION
-        -- A partition that was detached is a table now; the command names its former root.
-        SELECT t.oid
-        FROM pg_class t
-        JOIN pg_namespace n ON n.oid = t.relnamespace
-        JOIN bemi.tracked_tables p
-          ON NOT p.excluded AND n.nspname LIKE p.schema_like AND t.relname LIKE p.table_like
-        WHERE tg_tag = 'ALTER TABLE' AND t.relkind IN ('r', 'p') AND NOT t.relispartition
-          AND NOT EXISTS (SELECT FROM pg_publication_rel m WHERE m.prrelid = t.oid)
-          AND EXISTS (SELECT FROM pg_event_trigger_ddl_commands() AS c
-                      JOIN pg_class r ON r.oid = c.objid
-                      WHERE c.classid = 'pg_class'::regclass AND r.relkind = 'p')
-        UNION
-        -- The index of a key was dropped, or went with something else: whose it was is not known any more.
-        SELECT m.prrelid
-        FROM pg_publication_rel m
-        JOIN pg_publication p ON p.oid = m.prpubid
-        JOIN bemi.settings s ON p.pubname = s.publication
-        WHERE tg_tag LIKE 'DROP %' AND EXISTS (
-            SELECT FROM (SELECT m.prrelid AS oid
-                         UNION SELECT tree.relid FROM pg_partition_tree(m.prrelid) AS tree) AS parts
-            JOIN pg_class c ON c.oid = parts.oid
-            WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.relreplident <> 'f' AND NOT EXISTS (
-                SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid
-                AND CASE c.relreplident WHEN 'd' THEN x.indisprimary AND x.indimmediate
-                                        ELSE x.indisreplident END))
+        WITH RECURSIVE commands AS MATERIALIZED (
+            -- The first that is told of an object is the command itself.
+            SELECT DISTINCT ON (c.objid) c.objid, c.command_tag, o.relkind, o.reltype,
+                   coalesce(pg_partition_root(c.objid), c.objid) AS root
+            FROM pg_event_trigger_ddl_commands() WITH ORDINALITY
+                AS c (classid, objid, objsubid, command_tag, object_type, schema_name, object_identity,
+                      in_extension, command, place)
+            JOIN pg_class o ON o.oid = c.objid
+            WHERE c.classid = 'pg_class'::regclass AND o.relkind IN ('r', 'p', 'c') AND NOT c.in_extension
+            ORDER BY c.objid, c.place
+        ), noted AS MATERIALIZED (
+            SELECT p.root::oid AS root, p.members::oid[] AS members
+            FROM jsonb_to_recordset(partitions) AS p (root bigint, members text)
+        ), children (child) AS (
+            -- By INHERITS: they are tables of their own, and the command does not name them.
+            SELECT i.inhrelid FROM commands c JOIN pg_inherits i ON i.inhparent = c.objid
+            WHERE c.relkind = 'r'
+            UNION
+            SELECT i.inhrelid FROM children h JOIN pg_inherits i ON i.inhparent = h.child
+        ), types (type) AS (
+            -- A value of a type that was altered is another one in JSON, wherever it is.
+            SELECT c.reltype FROM commands c WHERE tg_tag IN ('ALTER TABLE', 'ALTER TYPE') AND c.reltype <> 0
+            UNION
+            SELECT e.enumtypid FROM jsonb_each_text(labels) AS l JOIN pg_enum e ON e.oid = l.key::oid
+            WHERE e.enumlabel <> l.value
+            UNION
+            SELECT coalesce(r.reltype, d.objid)
+            FROM types t
+            JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = t.type
+            LEFT JOIN pg_class r ON d.classid = 'pg_class'::regclass AND r.oid = d.objid
+            WHERE d.classid = 'pg_type'::regclass OR d.classid = 'pg_class'::regclass AND d.objsubid > 0
+        ), tables (published, is_created, is_rewritten) AS (
+            SELECT c.root, c.root = c.objid AND c.command_tag = 'CREATE TABLE', false
+            FROM commands c WHERE c.relkind IN ('r', 'p')
+            UNION ALL
+            SELECT child, false, false FROM children
+            UNION ALL
+            SELECT coalesce(pg_partition_root(r), r), false, true FROM unnest(rewritten) AS r
+            UNION ALL
+            SELECT coalesce(pg_partition_root(u.oid), u.oid), false, true
+            FROM types t JOIN pg_type y ON y.oid = t.type JOIN pg_class u ON u.oid = y.typrelid
+            WHERE u.relkind IN ('r', 'p') AND u.oid NOT IN (SELECT c.objid FROM commands c)
+            UNION ALL
+            -- A schema that has another name now may be one whose tables are to be tracked.
+            SELECT t.oid, false, false
+            FROM pg_event_trigger_ddl_commands() AS c
+            JOIN pg_class t ON t.relnamespace = c.objid
+            WHERE c.classid = 'pg_namespace'::regclass AND tg_tag = 'ALTER SCHEMA'
+              AND t.relkind IN ('r', 'p') AND NOT t.relispartition
+            UNION ALL
+            -- A partition that was detached is a table now; the command names its former root.
+            SELECT t.oid, false, false
+            FROM pg_class t
+            JOIN pg_namespace n ON n.oid = t.relnamespace
+            JOIN bemi.tracked_tables p
+              ON NOT p.excluded AND n.nspname LIKE p.schema_like AND t.relname LIKE p.table_like
+            WHERE tg_tag = 'ALTER TABLE' AND t.relkind IN ('r', 'p') AND NOT t.relispartition
+              AND NOT EXISTS (SELECT FROM pg_publication_rel m WHERE m.prrelid = t.oid)
+              AND EXISTS (SELECT FROM commands c WHERE c.relkind = 'p')
+            UNION ALL
+            -- A partition went, or another came.
+            SELECT n.root, false, false
+            FROM noted n JOIN pg_class c ON c.oid = n.root
+            WHERE (SELECT array_agg(m ORDER BY m) FROM unnest(n.members) AS m)
+                  <> (SELECT array_agg(tree.relid::oid ORDER BY tree.relid::oid) FROM pg_partition_tree(n.root) AS tree)
+            UNION ALL
+            -- The index of a key was dropped, or went with something else: whose it was is not known any more.
+            SELECT m.prrelid, false, false
+            FROM pg_publication_rel m
+            JOIN pg_publication p ON p.oid = m.prpubid
+            JOIN bemi.settings s ON p.pubname = s.publication
+            WHERE tg_tag LIKE 'DROP %' AND EXISTS (
+                SELECT FROM (SELECT m.prrelid AS oid
+                             UNION SELECT tree.relid FROM pg_partition_tree(m.prrelid) AS tree) AS parts
+                JOIN pg_class c ON c.oid = parts.oid
+                WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.relreplident <> 'f' AND NOT EXISTS (
+                    SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid
+                    AND CASE c.relreplident WHEN 'd' THEN x.indisprimary AND x.indimmediate
+                                            ELSE x.indisreplident END))
+        )
+        SELECT t.published, bool_or(t.is_created) AS is_created, bool_or(t.is_rewritten) AS is_rewritten,
+               (SELECT n.members FROM noted n WHERE n.root = t.published) AS members
+        FROM tables t GROUP BY t.published
     LOOP
         BEGIN
-            PERFORM bemi.track_table(touched);
+            was_tracked := bemi.is_published(touched.published);
+            PERFORM bemi.track_table(touched.published);
         EXCEPTION WHEN OTHERS THEN
-            RAISE WARNING 'bemi: changes of % may not be tracked: %', touched::regclass, sqlerrm
+            RAISE WARNING 'bemi: changes of % may not be tracked: %', touched.published::regclass, sqlerrm
                 USING HINT = 'Run bemi-worker setup again.';
+            CONTINUE;
+        END;
+        BEGIN
+            CONTINUE WHEN NOT bemi.is_published(touched.published);
+            rows_moved := false;
+            FOR part IN
+                SELECT m.member, c.oid IS NULL AS is_gone
+                FROM ((SELECT unnest(touched.members) EXCEPT SELECT tree.relid FROM pg_partition_tree(touched.published) AS tree)
+                      UNION ALL
+                      (SELECT tree.relid FROM pg_partition_tree(touched.published) AS tree EXCEPT SELECT unnest(touched.members))
+                     ) AS m (member)
+                LEFT JOIN pg_class c ON c.oid = m.member
+                WHERE touched.members IS NOT NULL AND coalesce(c.relkind, 'r') = 'r'
+            LOOP
+                -- How many rows went with it, nobody knows.
+                rows_moved := part.is_gone;
+                IF NOT rows_moved THEN
+                    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', part.member::regclass) INTO rows_moved;
+                END IF;
+                EXIT WHEN rows_moved;
+            END LOOP;
+            IF was_tracked AND rows_moved THEN
+                -- They came or went without a change of theirs: nothing that was known is known any more.
+                PERFORM bemi.emit_table_event('untracked', touched.published, false);
+                PERFORM bemi.emit_table_event('tracked', touched.published, false);
+            ELSE
+                PERFORM bemi.emit_table_event(
+                    CASE WHEN was_tracked THEN 'altered' WHEN touched.is_created THEN 'created' ELSE 'tracked' END,
+                    touched.published, touched.is_rewritten AND was_tracked);
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'bemi: what became of % is not recorded: %', touched.published::regclass, sqlerrm
+                USING HINT = 'Run bemi-worker doctor.';
         END;
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'bemi: changes of this table may not be tracked: %', sqlerrm
         USING HINT = 'Run bemi-worker setup again.';
+END
+";
+
+/// Whether one of our publications has a table.
+const IS_PUBLISHED: &str = r"
+BEGIN
+    RETURN EXISTS (SELECT FROM pg_publication_rel m JOIN pg_publication p ON p.oid = m.prpubid
+                   JOIN bemi.settings s ON p.pubname IN (s.publication, s.publication || '_insert_only')
+                   WHERE m.prrelid = published);
 END
 ";

@@ -10,6 +10,7 @@ use super::inspect::{Found, Installation, Record, RecordKind};
 use super::options::TeardownOptions;
 use super::plan::{Action, Plan, Side, Step, context, ddl, forget};
 use super::source_schema::{self, drop_schema};
+use super::table_events::TABLE_TRIGGERS;
 use super::{Preview, SetupReport};
 use crate::WorkerError;
 use crate::config::Config;
@@ -113,9 +114,9 @@ fn plan_source(
     // The event triggers go first, so that they see nothing of what follows.
     ddl::drop(&found.source, plan);
     let of = |kind| installation.records.iter().filter(move |record| record.kind == kind);
-    if installation.record(RecordKind::EventTrigger, source_schema::EVENT_TRIGGER).is_some() {
-        let sql = source_schema::drop_event_trigger();
-        push(plan, Side::Source, "drop the event trigger".to_owned(), sql);
+    if TABLE_TRIGGERS.iter().any(|t| found.source.made(RecordKind::EventTrigger, t.name)) {
+        let sql = source_schema::drop_event_triggers();
+        push(plan, Side::Source, "drop the event triggers that follow tables".to_owned(), sql);
     }
     for trigger in found.source.context.triggers.values() {
         context::drop_trigger(trigger, plan);
@@ -196,9 +197,11 @@ fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
         sql.push(drop_schema(schema));
         push(plan, Side::Destination, format!("drop table {schema}.changes"), sql);
     }
-    if destination.has_own_tables {
+    // One of an older version may lack some.
+    if destination.has_own_tables || destination.checkpoint.is_some() {
         let sql = vec![
-            "DROP TABLE bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill".to_owned(),
+            "DROP TABLE IF EXISTS bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill, bemi.table_events"
+                .to_owned(),
             drop_schema("bemi"),
         ];
         let what = "drop the worker's own tables in schema bemi".to_owned();

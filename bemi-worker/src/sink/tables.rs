@@ -10,6 +10,8 @@ pub(crate) const CREATE_STATEMENTS: &[&str] = &[
     CREATE_GAPS,
     CREATE_QUARANTINE,
     CREATE_BACKFILL,
+    // Of versions before.
+    "ALTER TABLE bemi.backfill ADD COLUMN IF NOT EXISTS began_at_position bigint",
     CREATE_TABLE_EVENTS,
 ];
 

@@ -331,14 +331,16 @@ async fn a_dry_run_and_a_script_change_nothing() {
     assert_eq!(original.what().await, ["CREATE by original", "CREATE 2"]);
 }
 
-/// A script as psql cuts it; a body in dollars is one line here.
+/// A script as psql cuts it.
 fn statements(script: &str) -> Vec<String> {
     let mut statements = vec![String::new()];
+    let mut is_in_dollars = false;
     for line in script.lines() {
+        is_in_dollars ^= line.matches("$bemi$").count() % 2 == 1;
         let statement = statements.last_mut().unwrap();
         statement.push_str(line);
         statement.push('\n');
-        if line.ends_with(';') {
+        if line.ends_with(';') && !is_in_dollars {
             statements.push(String::new());
         }
     }

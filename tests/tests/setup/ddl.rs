@@ -11,7 +11,7 @@ async fn triggers(fresh: &Fresh) -> Vec<String> {
     fresh
         .value(
             "SELECT coalesce(array_agg(evtname::text ORDER BY evtname), '{}') FROM pg_event_trigger \
-             WHERE evtname <> 'bemi_track_tables'",
+             WHERE evtname LIKE 'bemi\\_record\\_%'",
         )
         .await
 }
@@ -34,7 +34,7 @@ async fn it_is_made_once_and_taken_back_by_its_switch_and_by_teardown() {
     assert!(told.starts_with("create the event triggers that record DDL\n"), "{told}");
     assert_eq!(
         triggers(&fresh).await,
-        ["bemi_note_partitions", "bemi_record_ddl", "bemi_record_drops"]
+        ["bemi_record_ddl", "bemi_record_drops"]
     );
     assert!(status_says(&fresh).await);
     assert_eq!(finding(&fresh, "B042").await.as_deref(), Some("ok"));

@@ -24,5 +24,6 @@ mod quarantine;
 mod rows;
 mod rules;
 mod set_context;
+mod table_events;
 mod truth;
 mod versions;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::{Client, Error};
 
 use super::functions::are_current;
+use super::source::event_triggers;
 use crate::setup::ddl::{self, DDL_TRIGGERS};
 
 /// The event triggers that record DDL, as they are found.
@@ -24,17 +25,7 @@ impl DdlObjects {
 
     pub(super) async fn read(client: &Client) -> Result<Self, Error> {
         let names: Vec<&str> = DDL_TRIGGERS.iter().map(|trigger| trigger.name).collect();
-        let rows = client
-            .query(
-                "SELECT evtname::text, evtenabled IN ('O', 'A') FROM pg_catalog.pg_event_trigger \
-                 WHERE evtname = ANY ($1)",
-                &[&names],
-            )
-            .await?;
-        let triggers = rows
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect::<Result<_, Error>>()?;
+        let triggers = event_triggers(client, &names).await?;
         let has_current_functions = are_current(client, ddl::functions()).await?;
         Ok(Self { triggers, has_current_functions })
     }

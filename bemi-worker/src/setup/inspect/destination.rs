@@ -1,14 +1,17 @@
 //! The destination as it is found.
 
+use std::collections::BTreeSet;
+
 use bemi_core::changes_table::{COLUMNS, TABLE};
 use tokio_postgres::{Client, Error};
 
 use super::source::exists;
+use super::table::Table;
 use crate::config::Config;
 use crate::sink::Checkpoint;
 
 /// The tables of the worker's own.
-const OWN_TABLES: [&str; 4] = ["checkpoint", "gaps", "quarantine", "backfill"];
+const OWN_TABLES: [&str; 5] = ["checkpoint", "gaps", "quarantine", "backfill", "table_events"];
 
 /// What the comment on a table that was taken over says, so that it is never dropped as ours.
 pub(crate) const ADOPTED: &str = "taken over from the original worker with its rows";
@@ -25,10 +28,12 @@ pub(crate) struct Destination {
     pub(crate) may_use_schema: bool,
     pub(crate) has_changes_schema: bool,
     pub(crate) may_use_changes_schema: bool,
-    /// Whether all of the worker's own tables are there.
+    /// Whether all of the worker's own tables are there, as this version has them.
     pub(crate) has_own_tables: bool,
     pub(crate) changes: Option<ChangesTable>,
     pub(crate) checkpoint: Option<Checkpoint>,
+    /// The tables of which it is known that they are tracked: schema, name and oid.
+    pub(crate) table_events: BTreeSet<(String, String, u32)>,
 }
 
 /// A relation named `changes`.
@@ -78,6 +83,11 @@ impl ChangesTable {
 }
 
 impl Destination {
+    /// Whether it is known since when the table is tracked.
+    pub(crate) fn tells_of(&self, table: &Table) -> bool {
+        self.table_events.contains(&(table.schema.clone(), table.name.clone(), table.oid))
+    }
+
     pub(super) async fn inspect(client: &Client, config: &Config) -> Result<Self, Error> {
         let facts = client.query_one(FACTS, &[&config.changes_schema]).await?;
         let may_use_schema: Option<bool> = facts.try_get(5)?;
@@ -86,11 +96,20 @@ impl Destination {
         for table in OWN_TABLES {
             has_own_tables = has_own_tables && exists(client, table).await?;
         }
+        if has_own_tables {
+            has_own_tables = client.query_one(IS_CURRENT, &[]).await?.try_get(0)?;
+        }
         let has_checkpoint = may_use_schema == Some(true) && exists(client, "checkpoint").await?;
         let checkpoint = if has_checkpoint {
             Checkpoint::read(client, config.slot.as_str()).await?
         } else {
             None
+        };
+        let has_events = may_use_schema == Some(true) && exists(client, "table_events").await?;
+        let table_events = if has_events {
+            read_table_events(client, config.slot.as_str()).await?
+        } else {
+            BTreeSet::new()
         };
         Ok(Self {
             database: facts.try_get(0)?,
@@ -105,6 +124,7 @@ impl Destination {
             has_own_tables,
             changes: read_changes(client, &config.changes_schema).await?,
             checkpoint,
+            table_events,
         })
     }
 }
@@ -121,6 +141,34 @@ SELECT pg_catalog.current_database()::text,
        (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
         FROM pg_catalog.pg_namespace n WHERE n.nspname = $1)";
+
+/// What later versions have added to tables that were there.
+const IS_CURRENT: &str = "
+SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+               JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'bemi' AND c.relname = 'backfill' AND a.attname = 'began_at_position')";
+
+/// The last event of each name.
+const TABLE_EVENTS: &str = "
+SELECT schema, \"table\", relation
+FROM (SELECT DISTINCT ON (schema, \"table\") schema, \"table\", relation, event
+      FROM bemi.table_events WHERE slot = $1
+      ORDER BY schema, \"table\", commit_position DESC, sequence DESC, ordinal DESC) AS events
+WHERE event IN ('tracked', 'created', 'altered')";
+
+async fn read_table_events(
+    client: &Client,
+    slot: &str,
+) -> Result<BTreeSet<(String, String, u32)>, Error> {
+    let rows = client.query(TABLE_EVENTS, &[&slot]).await?;
+    rows.iter()
+        .map(|row| {
+            let relation = u32::try_from(row.try_get::<_, i64>(2)?).unwrap_or(0);
+            Ok((row.try_get(0)?, row.try_get(1)?, relation))
+        })
+        .collect()
+}
 
 async fn read_changes(client: &Client, schema: &str) -> Result<Option<ChangesTable>, Error> {
     let row = client

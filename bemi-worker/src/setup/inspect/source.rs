@@ -1,6 +1,6 @@
 //! The source as it is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bemi_core::Lsn;
 use tokio_postgres::{Client, Error};
@@ -11,7 +11,8 @@ use super::table::{self, Table};
 use crate::config::Config;
 use crate::setup::ddl::DDL_TRIGGERS;
 use crate::setup::functions::REQUEST_FUNCTIONS;
-use crate::setup::source_schema::{EVENT_TRIGGER, FUNCTIONS};
+use crate::setup::source_schema;
+use crate::setup::table_events::{TABLE_TRIGGERS, TRACKING_TRIGGER};
 use crate::source::{SlotState, StoredRule};
 
 /// The source as it is found.
@@ -37,11 +38,14 @@ pub(crate) struct Source {
     pub(crate) has_schema: bool,
     /// What setup did here before.
     pub(crate) installation: Option<Installation>,
-    pub(crate) has_event_trigger: bool,
+    /// Event triggers with the names of those that follow tables, and whether each fires.
+    pub(crate) table_triggers: BTreeMap<String, bool>,
+    /// The oids of tables of which event triggers have told what the slot may still have to send.
+    pub(crate) told_by_triggers: BTreeSet<u32>,
     /// A role other than ours and without a superuser's rights that owns something in schema
     /// `bemi` that the event trigger relies on, and could make it do anything.
     pub(crate) untrusted_owner: Option<String>,
-    /// Whether the event trigger's functions are those of this version.
+    /// Whether the event triggers' functions are those of this version.
     pub(crate) has_current_functions: bool,
     /// What records DDL.
     pub(crate) ddl: DdlObjects,
@@ -112,6 +116,8 @@ pub(crate) enum RecordKind {
     Function,
     /// That every role may use a schema.
     SchemaUsage,
+    /// That the stream says that a table is tracked; its former is a position before that.
+    TableEvent,
     /// Of a later version.
     Unknown,
 }
@@ -127,6 +133,7 @@ impl RecordKind {
             Self::OriginalSlot => "original slot",
             Self::Function => "function",
             Self::SchemaUsage => "schema usage",
+            Self::TableEvent => "table event",
             Self::Unknown => "unknown",
         }
     }
@@ -140,6 +147,7 @@ impl RecordKind {
             Self::OriginalSlot,
             Self::Function,
             Self::SchemaUsage,
+            Self::TableEvent,
         ];
         known.into_iter().find(|kind| kind.text() == text).unwrap_or(Self::Unknown)
     }
@@ -183,6 +191,11 @@ impl Source {
         self.installation.as_ref().is_some_and(|made| made.record(kind, name).is_some())
     }
 
+    /// Whether tables are followed as they are made and altered.
+    pub(crate) fn has_event_triggers(&self) -> bool {
+        TABLE_TRIGGERS.iter().all(|trigger| self.table_triggers.get(trigger.name) == Some(&true))
+    }
+
     pub(crate) async fn inspect(client: &Client, config: &Config) -> Result<Self, Error> {
         let facts = client.query_one(FACTS, &[]).await?;
         let has_schema: Option<bool> = facts.try_get(13)?;
@@ -212,20 +225,14 @@ impl Source {
             slot: SlotState::read(client, &config.slot).await?,
             has_schema: has_schema.is_some(),
             installation,
-            has_event_trigger: client
-                .query_one(
-                    "SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger \
-                     WHERE evtname = $1 AND evtenabled IN ('O', 'A'))",
-                    &[&EVENT_TRIGGER],
-                )
-                .await?
-                .try_get(0)?,
+            table_triggers: event_triggers(client, &TABLE_TRIGGERS.map(|t| t.name)).await?,
+            told_by_triggers: read_told_by_triggers(client, config).await?,
             untrusted_owner: client
                 .query_opt(UNTRUSTED_OWNER, &[])
                 .await?
                 .map(|row| row.try_get(0))
                 .transpose()?,
-            has_current_functions: are_current(client, FUNCTIONS).await?,
+            has_current_functions: are_current(client, source_schema::functions()).await?,
             ddl: DdlObjects::read(client).await?,
             context: ContextObjects::read(client).await?,
         })
@@ -235,6 +242,40 @@ impl Source {
     pub(crate) fn slot_position(&self) -> Option<Lsn> {
         self.slot.as_ref().map(|slot| slot.confirmed)
     }
+}
+
+/// Which of these event triggers there are, and whether each fires.
+pub(super) async fn event_triggers(
+    client: &Client,
+    names: &[&str],
+) -> Result<BTreeMap<String, bool>, Error> {
+    let rows = client
+        .query(
+            "SELECT evtname::text, evtenabled IN ('O', 'A') FROM pg_catalog.pg_event_trigger \
+             WHERE evtname = ANY ($1)",
+            &[&names],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// What was put into a publication by a transaction that the slot may not have sent, after the event
+/// triggers were made.
+const TOLD_BY_TRIGGERS: &str = "
+SELECT DISTINCT m.prrelid
+FROM pg_catalog.pg_publication_rel m
+JOIN pg_catalog.pg_publication p ON p.oid = m.prpubid
+JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $2
+JOIN pg_catalog.pg_event_trigger t ON t.evtname = $3
+WHERE p.pubname = ANY ($1)
+  AND pg_catalog.age(m.xmin) < pg_catalog.age(t.xmin)
+  AND pg_catalog.age(m.xmin) <= pg_catalog.age(s.catalog_xmin)";
+
+async fn read_told_by_triggers(client: &Client, config: &Config) -> Result<BTreeSet<u32>, Error> {
+    let publications = config.publication.both().to_vec();
+    let slot = config.slot.as_str();
+    let rows = client.query(TOLD_BY_TRIGGERS, &[&publications, &slot, &TRACKING_TRIGGER]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
 }
 
 /// Managed services hand out replication by roles of their own.

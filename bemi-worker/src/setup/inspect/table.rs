@@ -10,6 +10,7 @@ use crate::config::pattern::TablePattern;
 /// A table that could be tracked, or says why it cannot be. Partitions are part of their root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
+    pub(crate) oid: u32,
     pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) persistence: Persistence,
@@ -156,7 +157,8 @@ SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
              ORDER BY a.attnum),
        EXISTS (SELECT FROM pg_catalog.pg_attribute a
-               WHERE a.attrelid = c.oid AND a.attgenerated = 's' AND NOT a.attisdropped)
+               WHERE a.attrelid = c.oid AND a.attgenerated = 's' AND NOT a.attisdropped),
+       c.oid
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class rc
@@ -202,6 +204,7 @@ pub(super) async fn read(client: &Client) -> Result<Vec<Table>, Error> {
             holds_rows: kind != "p",
         };
         let table = Table {
+            oid: row.try_get(15)?,
             schema,
             name,
             persistence,

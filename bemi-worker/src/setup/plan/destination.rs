@@ -16,7 +16,7 @@ pub(super) fn plan(config: &Config, found: &Found, plan: &mut Plan) {
         sql.extend(CREATE_STATEMENTS.iter().map(|&sql| sql.to_owned()));
         plan.step(
             Side::Destination,
-            "create the tables bemi.checkpoint, bemi.gaps, bemi.quarantine and bemi.backfill",
+            "create the tables bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill and bemi.table_events",
             Action::Sql(sql),
         );
     }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! requirements ─▶ records and rules ─▶ set_context ─▶ destination ─▶ identities ─▶ publications
-//!              ─▶ triggers of requests ─▶ event triggers ─▶ slot
+//!              ─▶ triggers of requests ─▶ event triggers ─▶ slot ─▶ events of tables
 //! ```
 //!
 //! Where another's installation is to be taken over, its slot and table come in the place of ours.
 //!
-//! The slot comes last: a publication must be there before the WAL that is decoded for it.
+//! The slot comes late: a publication must be there before the WAL that is decoded for it.
 //!
 //! Invariants: nothing here does I/O; a plan made of what an applied plan left has no steps; no step
 //! touches what setup did not make, but for the replica identities, whose former values it writes
@@ -23,6 +23,7 @@ mod records;
 mod requirements;
 mod slot;
 mod table;
+pub(crate) mod table_events;
 
 pub(super) use adopt::not_yet;
 use bemi_core::Lsn;
@@ -117,7 +118,7 @@ pub(crate) fn plan(
     // Before anything is published: the first change that is stored has its context.
     context::plan_requests(config, &found.source, &rules, &mut plan);
     publication::plan(config, &found.source, &rules, &mut plan);
-    publication::plan_event_trigger(&found.source, &mut plan);
+    publication::plan_event_triggers(&found.source, &mut plan);
     ddl::plan(&found.source, &rules, &mut plan);
     if adopt::takes_slot(options, config, found) {
         adopt::plan_slot(found, &mut plan);
@@ -131,6 +132,7 @@ pub(crate) fn plan(
     if adopt::takes_slot(options, config, found) {
         adopt::plan_checkpoint(&mut plan);
     }
+    table_events::plan(config, found, &rules, &mut plan);
     adopt::plan_rest(options, found, &mut plan);
     Ok(plan)
 }
@@ -143,6 +145,7 @@ pub(crate) fn plan_tables(config: &Config, source: &Source, rules: &Rules) -> Pl
         table::plan(source, rules, &mut plan);
         context::plan_triggers(source, rules, &mut plan);
         publication::plan(config, source, rules, &mut plan);
+        table_events::plan_new(config, source, rules, &mut plan);
     }
     plan
 }

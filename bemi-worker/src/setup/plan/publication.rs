@@ -1,15 +1,16 @@
-//! The two publications, and the event trigger that keeps them up to date.
+//! The two publications, and the event triggers that keep them up to date.
 
 use std::collections::BTreeMap;
 
 use postgres_protocol::escape::escape_identifier;
 
-use super::{Action, Plan, Side, belongs, names, record};
+use super::{Action, Plan, Side, belongs, names, record, table_events};
 use crate::config::Config;
 use crate::setup::LOOK_INTERVAL;
 use crate::setup::inspect::{Publication, RecordKind, Source, Table};
 use crate::setup::rules::Rules;
-use crate::setup::source_schema::{EVENT_TRIGGER, create_event_trigger};
+use crate::setup::source_schema::create_event_triggers;
+use crate::setup::table_events::TABLE_TRIGGERS;
 
 /// The first version that publishes stored generated columns, if told to. Untold, and under
 /// REPLICA IDENTITY FULL, the application's UPDATE of a table that has one would fail.
@@ -176,19 +177,23 @@ fn remove(
         let name = &existing.name;
         let list: Vec<String> = removed.iter().map(|quoted| format!("ONLY {quoted}")).collect();
         let tables = source.tables.iter().filter(|table| removed.contains(&&table.quoted()));
+        let drop =
+            format!("ALTER PUBLICATION {} DROP TABLE {}", escape_identifier(name), list.join(", "));
+        // The others are in the other publication.
+        let left_out: Vec<String> = removed
+            .iter()
+            .filter(|quoted| !selected.contains_key(**quoted))
+            .map(|q| (*q).clone())
+            .collect();
         plan.source(
             format!("remove from publication {name}: {}", names(tables)),
-            vec![format!(
-                "ALTER PUBLICATION {} DROP TABLE {}",
-                escape_identifier(name),
-                list.join(", ")
-            )],
+            [vec![drop], table_events::untracked(&left_out)].concat(),
         );
     }
 }
 
-pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
-    if source.has_event_trigger && source.has_current_functions {
+pub(super) fn plan_event_triggers(source: &Source, plan: &mut Plan) {
+    if source.has_event_triggers() && source.has_current_functions {
         return;
     }
     let looked_for = format!(
@@ -204,11 +209,11 @@ pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
         ));
         return;
     }
-    let mut sql = create_event_trigger();
-    sql.push(record(RecordKind::EventTrigger, EVENT_TRIGGER, None));
+    let mut sql = create_event_triggers();
+    sql.extend(TABLE_TRIGGERS.iter().map(|t| record(RecordKind::EventTrigger, t.name, None)));
     plan.step(
         Side::Source,
-        format!("create event trigger {EVENT_TRIGGER}, which tracks new tables"),
+        "create the event triggers that track new tables, and tell what becomes of tables",
         Action::IfAllowed {
             sql,
             otherwise: format!(
@@ -218,4 +223,13 @@ pub(super) fn plan_event_trigger(source: &Source, plan: &mut Plan) {
             ),
         },
     );
+}
+
+/// The event triggers that bear the names of ours, and are not.
+pub(super) fn strangers(source: &Source) -> impl Iterator<Item = &'static str> + '_ {
+    TABLE_TRIGGERS
+        .iter()
+        .map(|trigger| trigger.name)
+        .filter(|name| source.table_triggers.contains_key(*name))
+        .filter(|name| !source.made(RecordKind::EventTrigger, name))
 }

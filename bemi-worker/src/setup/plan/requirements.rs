@@ -2,7 +2,7 @@
 
 use bemi_core::changes_table::TABLE;
 
-use super::{Plan, adopt, belongs, columns, context, ddl, is_set_up, names};
+use super::{Plan, adopt, belongs, columns, context, ddl, names, publication};
 use crate::config::Config;
 use crate::config::identity::IdentityRule;
 use crate::config::pattern::{Exclusion, TablePattern};
@@ -290,9 +290,8 @@ fn check_strangers(
              triggers that go with it, if nobody needs it: DROP FUNCTION {signature}"
         ));
     }
-    let is_strange = !is_set_up(&found.source) && found.source.has_event_trigger;
-    let tracking = is_strange.then_some(crate::setup::source_schema::EVENT_TRIGGER);
-    for name in tracking.into_iter().chain(ddl::strangers(&found.source, rules)) {
+    let tables = publication::strangers(&found.source);
+    for name in tables.chain(ddl::strangers(&found.source, rules)) {
         plan.problems.requirement(format!(
             "event trigger {name} exists already, and setup did not make it; drop it if nobody needs \
              it: DROP EVENT TRIGGER {name}"

@@ -3,7 +3,7 @@
 
 mod adopt;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::slot::READ_BY_ANOTHER;
 use super::*;
@@ -45,7 +45,8 @@ fn source(tables: Vec<Table>) -> Source {
         slot: None,
         has_schema: false,
         installation: None,
-        has_event_trigger: false,
+        table_triggers: BTreeMap::new(),
+        told_by_triggers: BTreeSet::new(),
         untrusted_owner: None,
         ddl: DdlObjects::default(),
         has_current_functions: false,
@@ -67,6 +68,7 @@ fn found(tables: Vec<Table>) -> Found {
         has_own_tables: false,
         changes: None,
         checkpoint: None,
+        table_events: BTreeSet::new(),
     };
     Found { source: source(tables), destination, original: Original::default() }
 }
@@ -74,6 +76,7 @@ fn found(tables: Vec<Table>) -> Found {
 /// A table with a primary key `id`.
 fn table(schema: &str, name: &str) -> Table {
     Table {
+        oid: 16_400,
         schema: schema.to_owned(),
         name: name.to_owned(),
         persistence: Persistence::Permanent,
@@ -170,6 +173,8 @@ fn set_up(mut found: Found, began: &str, confirmed: u64) -> Found {
         is_lost: false,
     });
     found.destination.has_own_tables = true;
+    let told = |table: &Table| (table.schema.clone(), table.name.clone(), table.oid);
+    found.destination.table_events = found.source.tables.iter().map(told).collect();
     found.destination.checkpoint = Some(Checkpoint {
         system_identifier: "7".to_owned(),
         timeline: 1,
@@ -434,7 +439,7 @@ fn a_trigger_comes_after_its_function_and_before_the_event_trigger_that_makes_mo
     };
     let requests = "PostgREST's requests on public.";
     assert!(at("create the functions that take") < at(&format!("{requests}events")));
-    assert!(at(&format!("{requests}events_2026")) < at("create event trigger"));
+    assert!(at(&format!("{requests}events_2026")) < at("create the event triggers"));
     // Writers of the table must not queue behind it.
     assert!(matches!(&plan.steps[at(requests)].action, Action::Locking { .. }));
 }
