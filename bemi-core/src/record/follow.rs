@@ -1,16 +1,15 @@
 //! Following what is stored, change by change.
 //!
 //! The worker stores transactions in the order of their commits, and moves its checkpoint in the same
-//! transaction of the destination. So all of the record up to the checkpoint's last commit is there once
-//! the checkpoint has been read, and whatever is stored later stands behind it. Nothing but the rows of
-//! a baseline comes in at an earlier place, and they are left out.
+//! transaction of the destination. So all that committed before the checkpoint is there once the
+//! checkpoint has been read, and whatever is stored later stands behind it. Nothing but the rows of a
+//! baseline comes in at an earlier place, and they are left out.
 //!
 //! Invariant: a follower that goes on from where it was sees each change once, in the order of commits,
 //! and sees nothing of a transaction before all of it is there.
 
-use serde::Deserialize;
-
-use super::{Changes, Cursor, Database, Record, RecordError, Sql};
+use super::slot::Slot;
+use super::{Changes, Cursor, Database, Record, RecordError};
 use crate::{Change, CommitPosition, Lsn, Sequence};
 
 /// What a follower is given.
@@ -25,18 +24,24 @@ pub struct Followed {
     pub more: bool,
 }
 
-/// The last commit that is stored; where there is none yet, where the stream begins.
-#[derive(Deserialize)]
-struct Stored {
-    commit_position: Option<i64>,
-    position: Option<i64>,
+impl Slot {
+    /// The place up to which everything is stored, and behind which everything will be. Where nothing
+    /// is stored yet, it is that before the first change there could be.
+    fn end(&self) -> Cursor {
+        if self.committed_at.is_some() {
+            // The position is the end of a transaction, and the next one may commit right there.
+            Cursor::behind(CommitPosition(Lsn::new(self.position.get().saturating_sub(1))))
+        } else {
+            Cursor { commit_position: CommitPosition(self.position), sequence: Sequence(0) }
+        }
+    }
 }
 
 impl<D: Database> Record<D> {
     /// The end of the record: where a follower begins that wants only what is new.
     ///
     /// # Errors
-    /// As [`changes`](Self::changes).
+    /// As [`changes`](Self::changes), and [`RecordError::SeveralSlots`].
     ///
     /// # Cancellation safety
     /// Nothing is lost but the answer.
@@ -50,9 +55,8 @@ impl<D: Database> Record<D> {
     /// It does not wait: where there is nothing new, there are no changes. A transaction of more
     /// changes than the limit takes several calls, all of which find it whole.
     ///
-    /// Changes of several source databases that are stored in one place come in the order of the
-    /// commits of each: follow each by itself, with a filter by
-    /// [`database`](Changes::database).
+    /// Where several source databases are stored in one place, each is followed by itself: that of the
+    /// slot that was [named](Record::for_slot), or of the filter's [`database`](Changes::database).
     ///
     /// ```
     /// use bemi_core::record::{Changes, Database, Record, RecordError};
@@ -75,7 +79,7 @@ impl<D: Database> Record<D> {
     /// ```
     ///
     /// # Errors
-    /// As [`changes`](Self::changes).
+    /// As [`end`](Self::end).
     ///
     /// # Cancellation safety
     /// Nothing is lost but the answer: ask again from the same place.
@@ -84,12 +88,19 @@ impl<D: Database> Record<D> {
         changes: &Changes,
         after: Cursor,
     ) -> Result<Followed, RecordError<D::Error>> {
-        let end = self.end_of(changes).await?;
+        let slot = self.slot_of(changes.database_name()).await?;
+        let end = slot.end();
         if end <= after {
             return Ok(Followed { changes: Vec::new(), reached: after, more: false });
         }
-        let wanted = changes.clone().without_baseline().oldest_first();
-        let page = self.changes(&wanted.after(after).up_to(end.commit_position)).await?;
+        let wanted = changes
+            .clone()
+            .database(slot.database)
+            .without_baseline()
+            .up_to(end.commit_position)
+            .oldest_first()
+            .after(after);
+        let page = self.changes(&wanted).await?;
         let (reached, more) = page.next.map_or((end, false), |next| (next, true));
         Ok(Followed { changes: page.items, reached, more })
     }
@@ -106,28 +117,11 @@ impl<D: Database> Record<D> {
     /// names one. Its other conditions do not count.
     ///
     /// # Errors
-    /// As [`changes`](Self::changes).
+    /// As [`changes`](Self::changes), and [`RecordError::SeveralSlots`].
     ///
     /// # Cancellation safety
     /// Nothing is lost but the answer.
     pub async fn end_of(&mut self, changes: &Changes) -> Result<Cursor, RecordError<D::Error>> {
-        let mut sql = Sql::new(
-            "SELECT jsonb_build_object('commit_position', max(commit_position), 'position', max(position))::text \
-             FROM bemi.checkpoint",
-        );
-        if let Some(name) = changes.database_name() {
-            sql.push(" WHERE database = ");
-            sql.bind(name.to_owned());
-        }
-        let stored: Option<Stored> =
-            self.ask("read the checkpoint", "the checkpoint", &sql).await?.pop();
-        let place = |position| CommitPosition(Lsn::from_bigint(position));
-        Ok(match stored {
-            Some(Stored { commit_position: Some(position), .. }) => Cursor::behind(place(position)),
-            Some(Stored { position: Some(position), .. }) => {
-                Cursor { commit_position: place(position), sequence: Sequence(0) }
-            }
-            _ => Cursor::START,
-        })
+        Ok(self.slot_of(changes.database_name()).await?.end())
     }
 }

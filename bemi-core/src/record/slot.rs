@@ -36,10 +36,23 @@ impl<D: Database> Record<D> {
     /// The slot that was [named](Self::for_slot); else the only one, or the one that reads the database
     /// in which the record is.
     pub(super) async fn slot(&mut self) -> Result<Slot, RecordError<D::Error>> {
+        self.slot_of(None).await
+    }
+
+    /// The same, of those that read this database, if one is given.
+    pub(super) async fn slot_of(
+        &mut self,
+        database: Option<&str>,
+    ) -> Result<Slot, RecordError<D::Error>> {
         let mut sql = Sql::new(SLOT);
+        sql.push(" WHERE true");
         if let Some(slot) = self.slot.clone() {
-            sql.push(" WHERE c.slot = ");
+            sql.push(" AND c.slot = ");
             sql.bind(slot);
+        }
+        if let Some(database) = database {
+            sql.push(" AND c.database = ");
+            sql.bind(database.to_owned());
         }
         sql.push(" ORDER BY c.slot");
         let mut all: Vec<Slot> =

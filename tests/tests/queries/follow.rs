@@ -1,7 +1,7 @@
 //! Following: each change once, in the order of commits, whole transactions, nothing of a baseline.
 
 use bemi_core::Change;
-use bemi_core::record::{Changes, Cursor};
+use bemi_core::record::{Changes, Cursor, RecordError};
 use bemi_tests::{STORED_WITHIN, Tracked, eventually};
 
 use crate::asked::{noted, record, todo};
@@ -45,8 +45,43 @@ async fn it_moves_on_where_nothing_fulfils_the_filter() {
     let name = tracked.database.name().to_owned();
     let of_here = record.follow(&Changes::new().database(name), begun).await.unwrap();
     assert_eq!(of_here.changes.len(), 5);
-    let of_another = record.follow(&Changes::new().database("another"), begun).await.unwrap();
-    assert_eq!((of_another.changes.len(), of_another.reached), (0, begun));
+    let error = record.follow(&Changes::new().database("another"), begun).await.unwrap_err();
+    assert!(matches!(error, RecordError::NotSetUp { .. }), "{error}");
+}
+
+/// The commits of two clusters have no common order.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_sources_it_is_the_one_that_was_named() {
+    let tracked = Tracked::new("CREATE TABLE todo (id int PRIMARY KEY)").await;
+    tracked.sql("INSERT INTO todo VALUES (1)").await;
+    tracked.store().await;
+    // What the worker of another cluster would have left here.
+    tracked
+        .sql(
+            "INSERT INTO bemi.checkpoint
+                 (slot, system_identifier, timeline, database, publications, position, committed_at)
+             VALUES ('another', '1', 1, 'elsewhere', '{}', 1000, now());
+             INSERT INTO changes SELECT c.* FROM changes AS o,
+                 jsonb_populate_record(o, jsonb_build_object('id', gen_random_uuid(),
+                     'database', 'elsewhere', 'primary_key', '7', 'commit_position', 900)) AS c",
+        )
+        .await;
+    // Unless another one is named, it is the database that the record is in.
+    let here = record(&tracked).await.follow(&Changes::new(), Cursor::START).await.unwrap();
+    assert_eq!(noted(&here.changes), ["CREATE 1"]);
+    let mut there = record(&tracked).await.for_slot("another");
+    let elsewhere = Changes::new().database("elsewhere");
+    for followed in [
+        there.follow(&Changes::new(), Cursor::START).await.unwrap(),
+        record(&tracked).await.follow(&elsewhere, Cursor::START).await.unwrap(),
+    ] {
+        assert_eq!(noted(&followed.changes), ["CREATE 7"]);
+        assert_eq!(followed.reached.commit_position.0.get(), 999);
+    }
+
+    tracked.sql("UPDATE bemi.checkpoint SET system_identifier = '1'").await;
+    let error = record(&tracked).await.end().await.unwrap_err();
+    assert!(matches!(error, RecordError::SeveralSlots { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
