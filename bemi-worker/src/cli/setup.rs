@@ -16,6 +16,7 @@ Examples:
   bemi-worker setup --mask users.email=hash --mask 'name,\"Odd=Name\".x=text:(hidden)'
   bemi-worker setup --tables 'public.*' --postgrest
   bemi-worker setup --replica-identity full:todo,sales.* --ddl
+  bemi-worker setup --sql-pack
   bemi-worker setup --all-tables --adopt --dry-run
   bemi-worker setup --all-tables --print-sql | less
 
@@ -40,6 +41,18 @@ pub(super) struct Arguments {
     /// Drop the slot and the publication of the original worker, once they are taken over
     #[arg(long, requires = "adopt")]
     drop_old: bool,
+
+    /// Install the SQL pack: functions and views in schema bemi of the destination, by which anybody
+    /// with psql asks the record, and views of the past; `off` removes it
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    sql_pack: Option<Switch>,
 
     /// Tell what would be done, and change nothing
     #[arg(long)]
@@ -171,6 +184,9 @@ pub(super) async fn run(
     }
     if arguments.drop_old {
         options = options.drop_adopted_rest();
+    }
+    if let Some(switch) = arguments.sql_pack {
+        options = options.sql_pack(switch == Switch::On);
     }
     if arguments.print_sql {
         let preview = setup::preview(config, &options).await?;

@@ -22,6 +22,7 @@ pub(crate) mod rules;
 mod script;
 pub(crate) mod source_schema;
 pub(crate) mod table_events;
+pub(crate) mod sql_pack;
 mod take_over;
 mod teardown;
 

@@ -30,6 +30,7 @@ pub struct SetupOptions {
     pub(super) adoption: Option<Adoption>,
     pub(super) takes_requests: Option<bool>,
     pub(super) records_ddl: Option<bool>,
+    pub(super) sql_pack: Option<bool>,
 }
 
 /// How another's installation is to be taken over.
@@ -172,6 +173,14 @@ impl SetupOptions {
     #[must_use]
     pub fn ddl(mut self, records: bool) -> Self {
         self.records_ddl = Some(records);
+        self
+    }
+
+    /// Whether the destination has the SQL pack: functions and views in schema `bemi`, by which anybody
+    /// with psql asks the record; not unless said. One that is there is brought up to date.
+    #[must_use]
+    pub fn sql_pack(mut self, installs: bool) -> Self {
+        self.sql_pack = Some(installs);
         self
     }
 

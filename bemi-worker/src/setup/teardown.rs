@@ -10,6 +10,7 @@ use super::inspect::{Found, Installation, Record, RecordKind};
 use super::options::TeardownOptions;
 use super::plan::{Action, Plan, Side, Step, context, ddl, forget};
 use super::source_schema::{self, drop_schema};
+use super::sql_pack;
 use super::table_events::TABLE_TRIGGERS;
 use super::{Preview, SetupReport};
 use crate::WorkerError;
@@ -80,6 +81,7 @@ pub async fn preview_teardown(
 
 fn plan(options: TeardownOptions, config: &Config, found: &Found) -> Result<Plan, WorkerError> {
     let mut plan = Plan::default();
+    sql_pack::remove(found, &mut plan);
     match &found.source.installation {
         Some(installation) => plan_source(installation, config, found, &mut plan)?,
         None => plan.notes.push(format!(

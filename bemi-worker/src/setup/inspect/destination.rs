@@ -8,6 +8,7 @@ use tokio_postgres::{Client, Error};
 use super::source::exists;
 use super::table::Table;
 use crate::config::Config;
+use crate::setup::sql_pack::InstalledPack;
 use crate::sink::Checkpoint;
 
 /// The tables of the worker's own.
@@ -34,6 +35,9 @@ pub(crate) struct Destination {
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The tables of which it is known that they are tracked: schema, name and oid.
     pub(crate) table_events: BTreeSet<(String, String, u32)>,
+    pub(crate) sql_pack: InstalledPack,
+    /// Whether there is a schema for views of the past.
+    pub(crate) has_past_schema: bool,
 }
 
 /// A relation named `changes`.
@@ -111,6 +115,11 @@ impl Destination {
         } else {
             BTreeSet::new()
         };
+        let sql_pack = if may_use_schema == Some(true) {
+            InstalledPack::read(client).await?
+        } else {
+            InstalledPack::default()
+        };
         Ok(Self {
             database: facts.try_get(0)?,
             system_identifier: facts.try_get(1)?,
@@ -125,6 +134,8 @@ impl Destination {
             changes: read_changes(client, &config.changes_schema).await?,
             checkpoint,
             table_events,
+            sql_pack,
+            has_past_schema: facts.try_get(7)?,
         })
     }
 }
@@ -140,7 +151,8 @@ SELECT pg_catalog.current_database()::text,
         FROM pg_catalog.pg_namespace n WHERE n.nspname = 'bemi'),
        (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
-        FROM pg_catalog.pg_namespace n WHERE n.nspname = $1)";
+        FROM pg_catalog.pg_namespace n WHERE n.nspname = $1),
+       pg_catalog.to_regnamespace('bemi_past') IS NOT NULL";
 
 /// What later versions have added to tables that were there.
 const IS_CURRENT: &str = "

@@ -33,6 +33,7 @@ pub(crate) use self::publication::operations_of;
 use super::inspect::{Found, RecordKind, Source, Table};
 use super::options::SetupOptions;
 use super::rules::Rules;
+use super::sql_pack;
 use crate::WorkerError;
 use crate::config::{Config, SlotName};
 use crate::error::Problems;
@@ -134,6 +135,8 @@ pub(crate) fn plan(
     }
     table_events::plan(config, found, &rules, &mut plan);
     adopt::plan_rest(options, found, &mut plan);
+    // It is about all of the above.
+    sql_pack::plan(options.sql_pack, config, found, &mut plan);
     Ok(plan)
 }
 

@@ -14,6 +14,7 @@ use crate::setup::inspect::{
     Publication, Record, ReplicaIdentity, Role,
 };
 use crate::setup::script::script;
+use crate::setup::sql_pack::InstalledPack;
 use crate::sink::Checkpoint;
 use crate::source::SlotState;
 
@@ -69,6 +70,8 @@ fn found(tables: Vec<Table>) -> Found {
         changes: None,
         checkpoint: None,
         table_events: BTreeSet::new(),
+        sql_pack: InstalledPack::default(),
+        has_past_schema: false,
     };
     Found { source: source(tables), destination, original: Original::default() }
 }
