@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::slot::Slot;
@@ -22,11 +23,19 @@ struct Source {
     database: String,
     system_identifier: String,
     is_read_only: bool,
+    now: Timestamp,
+}
+
+/// Up to where everything must be stored, and when that was, by the source's clock.
+struct End {
+    position: Lsn,
+    at: Timestamp,
 }
 
 const SOURCE: &str = "SELECT json_build_object('database', current_database(), \
      'system_identifier', (SELECT s.system_identifier::text FROM pg_control_system() AS s), \
-     'is_read_only', pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)::text";
+     'is_read_only', pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, \
+     'now', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))::text";
 
 /// A standby has no end of its own: what it has replayed is what it can show.
 const END: &str = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
@@ -62,8 +71,9 @@ impl<D: Database> Record<D> {
     ) -> Result<Lsn, RecordError<D::Error>> {
         let slot = self.slot().await?;
         let end = heartbeat(source, &slot).await?;
-        self.wait_until_stored(end).await?;
-        Ok(end)
+        self.wait_until_stored(end.position).await?;
+        self.caught_up_at = Some(end.at);
+        Ok(end.position)
     }
 
     /// The same, where the record is in its source.
@@ -72,8 +82,8 @@ impl<D: Database> Record<D> {
         slot: &Slot,
     ) -> Result<Lsn, RecordError<D::Error>> {
         let end = heartbeat(&mut self.database, slot).await?;
-        self.wait_until_stored(end).await?;
-        Ok(end)
+        self.wait_until_stored(end.position).await?;
+        Ok(end.position)
     }
 
     /// Waits until everything before `end` is stored.
@@ -110,7 +120,7 @@ impl<D: Database> Record<D> {
 
 /// Has the worker store a position behind everything that has committed in the source so far; gives the
 /// end of that.
-async fn heartbeat<S: Database>(source: &mut S, slot: &Slot) -> Result<Lsn, RecordError<S::Error>> {
+async fn heartbeat<S: Database>(source: &mut S, slot: &Slot) -> Result<End, RecordError<S::Error>> {
     let found: Source = one(source, SOURCE).await?;
     if found.database != slot.database || found.system_identifier != slot.system_identifier {
         return Err(RecordError::OtherSource {
@@ -130,7 +140,7 @@ async fn heartbeat<S: Database>(source: &mut S, slot: &Slot) -> Result<Lsn, Reco
             .await
             .map_err(|source| RecordError::Database { doing: "emit a heartbeat", source })?;
     }
-    Ok(Lsn::from_bigint(end))
+    Ok(End { position: Lsn::from_bigint(end), at: found.now })
 }
 
 /// The answer of one row.

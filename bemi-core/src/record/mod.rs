@@ -40,6 +40,8 @@ mod table_name;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 pub use as_of::{AsOf, RowOf, TableAsOf};
 pub use block_on::block_on;
 pub use changes::{Changes, InvalidFilter, InvalidValue, LIMIT_DEFAULT, LIMIT_MAX, Order};
@@ -77,12 +79,20 @@ pub struct Record<D> {
     schema: String,
     slot: Option<String>,
     wait: Duration,
+    /// Everything that had committed then, by the source's clock, is stored.
+    caught_up_at: Option<Timestamp>,
 }
 
 impl<D: Database> Record<D> {
     /// The record behind this connection, in schema `public`.
     pub fn new(database: D) -> Self {
-        Self { database, schema: "public".to_owned(), slot: None, wait: WAIT_DEFAULT }
+        Self {
+            database,
+            schema: "public".to_owned(),
+            slot: None,
+            wait: WAIT_DEFAULT,
+            caught_up_at: None,
+        }
     }
 
     /// The same, where `changes` is in another schema, as `setup --changes-schema` makes it.

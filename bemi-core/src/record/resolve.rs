@@ -36,7 +36,8 @@ impl<D: Database> Record<D> {
     /// An instant is after the last transaction that had committed then by the source's clock; before
     /// the first change, it is position 0. [`Point::Ago`] counts from now by the clock of the server
     /// that the record is on. Where it is not known yet what had committed, the answer waits for the
-    /// worker.
+    /// worker; of a record in another database than its source it becomes known by the next
+    /// transaction that is stored, or by [`catch_up`](Self::catch_up).
     ///
     /// # Errors
     /// [`RecordError::NotStoredYet`] where the worker has not stored everything up to the point within
@@ -93,7 +94,8 @@ impl<D: Database> Record<D> {
         instant: Timestamp,
     ) -> Result<CommitPosition, RecordError<D::Error>> {
         let is_stored = |slot: &Slot| slot.committed_at.is_some_and(|at| at > instant);
-        if !is_stored(slot) {
+        let is_caught_up = self.caught_up_at.is_some_and(|at| at >= instant);
+        if !is_caught_up && !is_stored(slot) {
             let asked = || instant.to_string();
             if self.clock().await? < instant {
                 let stored = slot.position;
