@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use super::emptied::Emptied;
 use super::{Plan, RevertError, RevertOptions, planner};
-use crate::record::{Database, Key, Row, TableName};
+use crate::record::{Database, TableName};
 use crate::{Change, ChangeId};
 
 /// How many ids of changes the context of a revert names.
@@ -34,24 +35,6 @@ pub struct ReversibleSet {
     described: Value,
     pub(super) changes: Vec<Change>,
     pub(super) emptied: HashMap<ChangeId, Emptied>,
-}
-
-/// What a TRUNCATE took away.
-#[derive(Clone, Debug)]
-pub(super) enum Emptied {
-    /// These rows.
-    Rows(Vec<Gone>),
-    /// The record does not tell, for this reason.
-    Unknown(String),
-}
-
-/// A row that a TRUNCATE took away.
-#[derive(Clone, Debug)]
-pub(super) struct Gone {
-    pub(super) key: Option<Key>,
-    pub(super) row: Row,
-    /// Columns that are there as the server's text.
-    pub(super) encoded: Vec<String>,
 }
 
 impl ReversibleSet {

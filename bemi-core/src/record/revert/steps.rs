@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::cells::{Cell, Cells, object, recorded};
+use super::emptied::{Emptied, Gone};
 use super::facts::{Facts, Form, Table};
-use super::set::{Emptied, Gone};
 use super::{Conflict, ConflictKind, Handling, ReversibleSet};
 use crate::record::{Key, TableName};
 use crate::{Change, ChangeId, Operation};
@@ -149,19 +149,7 @@ impl Steps {
             let empty = Vec::new();
             let encoded = change.encoded.as_ref().unwrap_or(&empty);
             match set.emptied.get(&change.id) {
-                Some(Emptied::Unknown(why)) => steps.found.push(
-                    Found::new(ConflictKind::IncompleteRecord, name)
-                        .change(change.id)
-                        .detail(format!("the rows that TRUNCATE took away: {why}")),
-                ),
-                Some(Emptied::Rows(rows)) => {
-                    for Gone { key, row, encoded } in rows {
-                        let before = cells(table, recorded(row, encoded));
-                        let act = Act::Deleted { before };
-                        let keys = (key.clone(), None);
-                        steps.add(change, index, table, keys, act, &mut groups);
-                    }
-                }
+                Some(emptied) => steps.put_back(change, index, table, emptied, &mut groups),
                 None => {
                     let after = cells(table, recorded(&change.after, encoded));
                     let before = cells(table, recorded(&change.before, encoded));
@@ -195,6 +183,40 @@ impl Steps {
             }
         }
         steps
+    }
+
+    /// The rows that a TRUNCATE took away come back.
+    fn put_back(
+        &mut self,
+        change: &Change,
+        index: usize,
+        table: &Table,
+        emptied: &Emptied,
+        groups: &mut Groups,
+    ) {
+        let lacks = |detail: String| {
+            Found::new(ConflictKind::IncompleteRecord, table.name())
+                .change(change.id)
+                .detail(format!("of the rows that TRUNCATE took away: {detail}"))
+        };
+        self.found.extend(emptied.lacks.clone().map(lacks));
+        for Gone { key, row } in &emptied.rows {
+            match row {
+                Ok(row) => {
+                    let encoded = texts(table);
+                    let before = cells(table, recorded(row, &encoded));
+                    let unsure = ambiguous(table, &before);
+                    if !unsure.is_empty() {
+                        let why = "the value may be its text".to_owned();
+                        self.found.push(lacks(why).key(key.clone()).columns(unsure));
+                        continue;
+                    }
+                    let keys = (key.clone(), None);
+                    self.add(change, index, table, keys, Act::Deleted { before }, groups);
+                }
+                Err(why) => self.found.push(lacks(why.clone()).key(key.clone())),
+            }
+        }
     }
 
     fn add(
@@ -231,6 +253,30 @@ pub(super) fn all(row: &Cells) -> String {
 
 fn masked(table: &Table) -> impl Iterator<Item = &str> {
     table.columns.iter().filter(|column| column.masked).map(|column| column.name.as_str())
+}
+
+/// Columns whose values the record always has as text.
+fn texts(table: &Table) -> Vec<String> {
+    let texts = table.columns.iter().filter(|column| column.form == Form::Text);
+    texts.map(|column| column.name.clone()).collect()
+}
+
+/// Columns of json whose value is a string that may be the text of one that `jsonb` cannot hold: where
+/// it is not said which.
+fn ambiguous<'a>(table: &'a Table, before: &Cells) -> Vec<&'a str> {
+    table
+        .columns
+        .iter()
+        .filter(|column| column.form == Form::Json)
+        .filter(|column| {
+            let json = before.get(&column.name).and_then(Cell::as_json);
+            let text = json.and_then(|json| serde_json::from_str::<String>(json).ok());
+            text.is_some_and(|text| {
+                serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok()
+            })
+        })
+        .map(|column| column.name.as_str())
+        .collect()
 }
 
 /// Without generated columns, which nobody writes.
