@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bemi_core::record::{Record, RecordError};
+use bemi_core::record::{Point, Record, RecordError};
 use jiff::SignedDuration;
 use tracing::warn;
 
@@ -40,11 +40,12 @@ pub(super) async fn caught_up(
     wait: WaitOption,
 ) -> Result<Record<Session>, WorkerError> {
     let mut record = record(given).await?.waiting(wait.wait);
-    let Some(source) = given.source.as_ref().filter(|_| !wait.wait.is_zero()) else {
+    if wait.wait.is_zero() {
         return Ok(record);
-    };
-    let mut source = match source.connect().await {
-        Ok(client) => Session::new(client),
+    }
+    let mut source = match source(given).await {
+        Ok(Some(source)) => source,
+        Ok(None) => return Ok(record),
         Err(error) => {
             warn!(%error, "the source cannot be asked, and this may not be all: it is what is stored");
             return Ok(record);
@@ -57,5 +58,46 @@ pub(super) async fn caught_up(
             Ok(record)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The record, where it can tell of these points; and the points, so that the record knows them. What
+/// is stored does, however old that is: only where it does not, the source is asked and the worker
+/// waited for.
+pub(super) async fn with_points<const N: usize>(
+    given: &Given,
+    wait: WaitOption,
+    points: [Point; N],
+) -> Result<(Record<Session>, [Point; N]), WorkerError> {
+    let mut record = record(given).await?.waiting(Duration::ZERO);
+    let mut is_behind = false;
+    for point in points {
+        match record.resolve(point).await {
+            Ok(_) => {}
+            Err(RecordError::NotStoredYet { .. } | RecordError::NoSuchPoint { .. }) => {
+                is_behind = true;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut record = record.waiting(wait.wait);
+    if !is_behind || wait.wait.is_zero() {
+        return Ok((record, points));
+    }
+    let Some(mut source) = source(given).await? else { return Ok((record, points)) };
+    let end = record.catch_up(&mut source).await?;
+    // Time goes on: what is meant is when the question was asked.
+    let known = points.map(|point| match point {
+        Point::Ago(time) if time.is_zero() => Point::Lsn(end),
+        other => other,
+    });
+    Ok((record, known))
+}
+
+/// The database that is tracked, if it is known.
+pub(super) async fn source(given: &Given) -> Result<Option<Session>, WorkerError> {
+    match &given.source {
+        Some(source) => Ok(Some(Session::new(source.connect().await?))),
+        None => Ok(None),
     }
 }

@@ -3,9 +3,12 @@
 //! Data goes to standard output; the log, errors and progress go to standard error. Exit codes are
 //! those of [`WorkerError::exit_code`], and 2 for a command line that cannot be.
 
+mod as_of;
 mod asking;
 mod backfill;
 mod changes;
+mod coverage;
+mod diff;
 mod doctor;
 mod filter_options;
 mod history;
@@ -69,6 +72,9 @@ enum Command {
     History(history::Arguments),
     Changes(changes::Arguments),
     Show(show::Arguments),
+    AsOf(as_of::Arguments),
+    Diff(diff::Arguments),
+    Coverage(coverage::Arguments),
     Tail(tail::Arguments),
     Requests(requests::Arguments),
 }
@@ -177,6 +183,15 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         }
         Command::Show(arguments) => {
             shutdown::unless_told(shutdown, show::run(&arguments, &given)).await
+        }
+        Command::AsOf(arguments) => {
+            shutdown::unless_told(shutdown, as_of::run(&arguments, &given)).await
+        }
+        Command::Diff(arguments) => {
+            shutdown::unless_told(shutdown, diff::run(&arguments, &given)).await
+        }
+        Command::Coverage(arguments) => {
+            shutdown::unless_told(shutdown, coverage::run(&arguments, &given)).await
         }
         Command::Tail(arguments) => tail::run(&arguments, &given, shutdown).await,
         Command::Requests(arguments) => {
