@@ -1,12 +1,19 @@
-SELECT c.after::text AS row, c.sequence, 1 AS n FROM {changes} AS c
-WHERE c."table" = $4::text AND c.primary_key = f.key AND c.commit_position = {at}.commit_position
-  AND c.operation IN ('CREATE', 'UPDATE') AND c.schema = $3::text AND c.database = $2::text
-UNION ALL
-SELECT c.before::text, c.sequence, -1 FROM {changes} AS c
-WHERE c."table" = $4::text AND c.primary_key = f.key AND c.commit_position = {at}.commit_position
-  AND c.operation IN ('UPDATE', 'DELETE') AND c.previous_key IS NULL AND c.before_complete
-  AND c.schema = $3::text AND c.database = $2::text
-UNION ALL
-SELECT c.before::text, c.sequence, -1 FROM {changes} AS c
-WHERE c."table" = $4::text AND c.previous_key = f.key AND c.commit_position = {at}.commit_position
-  AND c.before_complete AND c.schema = $3::text AND c.database = $2::text
+SELECT coalesce(p.row, x.row)::text AS row, x.commit_position, x.sequence, x.n, x.is_baseline
+FROM (
+    SELECT c.after AS row, c.commit_position, c.sequence, 1 AS n,
+           c.operation = 'SNAPSHOT' AS is_baseline FROM {changes} AS c
+    WHERE c."table" = $4::text AND c.primary_key = f.key AND {range}
+      AND c.operation IN ('CREATE', 'UPDATE', 'SNAPSHOT') AND c.schema = $3::text AND c.database = $2::text
+    UNION ALL
+    SELECT c.before, c.commit_position, c.sequence, -1, false FROM {changes} AS c
+    WHERE c."table" = $4::text AND c.primary_key = f.key AND {range}
+      AND c.operation IN ('UPDATE', 'DELETE') AND c.previous_key IS NULL
+      AND c.schema = $3::text AND c.database = $2::text
+    UNION ALL
+    SELECT c.before, c.commit_position, c.sequence, -1, false FROM {changes} AS c
+    WHERE c."table" = $4::text AND c.previous_key = f.key AND {range}
+      AND c.schema = $3::text AND c.database = $2::text
+) AS x
+LEFT JOIN LATERAL (
+    SELECT s.row FROM ({mapped}) AS s WHERE {is_mapped}
+) AS p ON true

@@ -77,41 +77,30 @@ live AS MATERIALIZED (
     ) AS f ON true
 ), filled AS (
     SELECT f.key, f.commit_position, f.sequence,
-           CASE WHEN f.state = 'tangled' AND t.row IS NULL THEN 'absent'
-                WHEN f.state = 'tangled' THEN 'present'
-                ELSE f.state END AS state,
-           coalesce(u.row, t.row, f.row) AS row,
+           f.state = 'tangled' AS was_tangled,
+           CASE WHEN f.state <> 'tangled' THEN f.state
+                WHEN t.answer ? 'row' THEN 'present'
+                ELSE coalesce(t.answer ->> 'state', 'unknown') END AS state,
+           coalesce(u.row, t.answer -> 'row', f.row) AS row,
            CASE WHEN u.row IS NULL THEN f.lacking ELSE u.lacking END AS lacking
     FROM forward AS f
     CROSS JOIN bounds AS b
     LEFT JOIN LATERAL (
-        -- Of those that were at the key, the one whose content did not leave.
-        SELECT coalesce(
-            (SELECT m.row FROM ({moves_at_f}) AS m GROUP BY m.row HAVING sum(m.n) > 0),
-            CASE WHEN NOT EXISTS (SELECT FROM ({moves_at_f}) AS m GROUP BY m.row HAVING sum(m.n) < 0)
-                 THEN (SELECT CASE WHEN first.n < 0 THEN first.row ELSE e.row END
-                       FROM (SELECT m.* FROM ({moves_at_f}) AS m ORDER BY m.sequence, m.n LIMIT 1) AS first
-                       LEFT JOIN LATERAL (
-                           SELECT CASE WHEN c.arrives THEN c.row END AS row
-                           FROM (
-                               (SELECT o.commit_position, o.sequence, o.after::text AS row,
-                                       o.operation <> 'DELETE' AS arrives
-                                FROM {changes} AS o
-                                WHERE o."table" = $4::text AND o.primary_key = f.key
-                                  AND o.commit_position < f.commit_position
-                                  AND o.schema = $3::text AND o.database = $2::text
-                                ORDER BY o.commit_position DESC, o.sequence DESC LIMIT 1)
-                               UNION ALL
-                               (SELECT o.commit_position, o.sequence, NULL, false
-                                FROM {changes} AS o
-                                WHERE o."table" = $4::text AND o.previous_key = f.key
-                                  AND o.commit_position < f.commit_position
-                                  AND o.schema = $3::text AND o.database = $2::text
-                                ORDER BY o.commit_position DESC, o.sequence DESC LIMIT 1)
-                           ) AS c
-                           ORDER BY c.commit_position DESC, c.sequence DESC LIMIT 1) AS e ON true)
-            END)::jsonb AS row
-        WHERE f.state = 'tangled'
+        -- The one of those that came to the key and has not left it, by its content. Where all have left,
+        -- there is none, if there was none at first.
+        SELECT CASE WHEN f.state = 'tangled' THEN (
+            WITH moves AS MATERIALIZED ({moves_before})
+            SELECT coalesce(
+                (SELECT jsonb_build_object('row', r.row::jsonb)
+                 FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) > 0 LIMIT 1) AS r),
+                (SELECT '{"state": "absent"}'::jsonb
+                 FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) < 0 LIMIT 1) AS r),
+                (SELECT CASE WHEN r.n < 0 THEN jsonb_build_object('row', r.row::jsonb)
+                             WHEN b.is_cleared OR r.is_baseline THEN '{"state": "absent"}'
+                             ELSE '{"state": "unknown"}' END
+                 FROM (SELECT m.* FROM moves AS m
+                       ORDER BY m.commit_position, m.sequence, m.n LIMIT 1) AS r))
+        ) END AS answer
     ) AS t ON true
     LEFT JOIN LATERAL (
         -- A value that was not sent did not change: an earlier change of the row has it.
@@ -181,24 +170,39 @@ live AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT s.row, s.lacking
         FROM ({mapped_forward}) AS s
-        WHERE f.state = 'present'
+        WHERE f.state = 'present' AND NOT f.was_tangled
           AND (f.commit_position, f.sequence) <= (b.shaped_position, b.shaped_sequence)
     ) AS m ON true
     LEFT JOIN LATERAL (
         SELECT CASE
-                   WHEN e.arrives AND t.row IS NULL THEN 'absent'
+                   WHEN e.is_tangled THEN CASE WHEN t.answer ? 'row' THEN 'present'
+                                               ELSE t.answer ->> 'state' END
+                   WHEN e.arrives THEN 'absent'
                    WHEN (e.commit_position, e.sequence) > (b.rewriting_position, b.rewriting_sequence)
-                        OR NOT e.arrives AND NOT e.complete OR s.lacking IS NOT NULL THEN 'unknown'
+                        OR NOT e.complete OR s.lacking IS NOT NULL THEN 'unknown'
                    ELSE 'present'
                END AS state,
-               coalesce(s.row, t.row, e.row) AS row,
+               coalesce(t.answer -> 'row', s.row, e.row) AS row,
                CASE
                    WHEN (e.commit_position, e.sequence) > (b.rewriting_position, b.rewriting_sequence)
                         THEN jsonb_build_object('reason', 'rewritten', 'commit_position', b.rewriting_position)
+                   WHEN e.is_tangled THEN '{"reason": "before_record"}'
                    ELSE jsonb_build_object('reason', 'incomplete',
                                            'columns', CASE WHEN e.complete THEN s.lacking ELSE '{}' END)
                END AS why
         FROM (
+            SELECT o.*, o.arrives AND EXISTS (
+                       SELECT FROM {changes} AS g
+                       WHERE g."table" = $4::text AND g.commit_position = o.commit_position
+                         AND g.sequence > o.sequence AND g.before_complete
+                         AND g.primary_key = f.key AND g.operation = 'DELETE'
+                         AND g.schema = $3::text AND g.database = $2::text
+                   ) OR o.arrives AND EXISTS (
+                       SELECT FROM {changes} AS g
+                       WHERE g."table" = $4::text AND g.commit_position = o.commit_position
+                         AND g.sequence > o.sequence AND g.before_complete AND g.previous_key = f.key
+                         AND g.schema = $3::text AND g.database = $2::text) AS is_tangled
+            FROM (
             (SELECT c.commit_position, c.sequence,
                     CASE c.operation WHEN 'SNAPSHOT' THEN c.after ELSE c.before END AS row,
                     c.operation = 'SNAPSHOT' OR c.before_complete AS complete,
@@ -216,10 +220,19 @@ live AS MATERIALIZED (
                AND c.schema = $3::text AND c.database = $2::text
              ORDER BY c.commit_position, c.sequence LIMIT 1)
             ORDER BY commit_position, sequence LIMIT 1
+            ) AS o
         ) AS e
         LEFT JOIN LATERAL (
-            SELECT m.row::jsonb FROM ({moves_at_e}) AS m
-            WHERE e.arrives GROUP BY m.row HAVING sum(m.n) < 0
+            -- The one that left the key and had not come, by its content.
+            SELECT CASE WHEN e.is_tangled THEN (
+                WITH moves AS MATERIALIZED ({moves_behind})
+                SELECT coalesce(
+                    (SELECT jsonb_build_object('row', r.row::jsonb)
+                     FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) < 0 LIMIT 1) AS r),
+                    (SELECT '{"state": "absent"}'::jsonb
+                     FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) > 0 LIMIT 1) AS r),
+                    '{"state": "unknown"}')
+            ) END AS answer
         ) AS t ON true
         LEFT JOIN LATERAL (
             SELECT p.row, p.lacking

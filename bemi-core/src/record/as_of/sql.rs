@@ -7,6 +7,8 @@ const BOUNDS: &str = include_str!("bounds.sql");
 const ROWS: &str = include_str!("rows.sql");
 const COVERAGE: &str = include_str!("coverage.sql");
 const MOVES: &str = include_str!("moves.sql");
+const RANGE_BEFORE: &str = include_str!("range_before.sql");
+const RANGE_BEHIND: &str = include_str!("range_behind.sql");
 const MAPPED: &str = include_str!("mapped.sql");
 const COLUMNS: &str = include_str!("columns.sql");
 const ADDED: &str = include_str!("added.sql");
@@ -26,11 +28,29 @@ pub(crate) fn facts(changes: &str) -> String {
 /// The rows: see [`sql_text::as_of`](crate::record::sql_text::as_of).
 pub(crate) fn rows(changes: &str) -> String {
     let rows = ROWS
-        .replace("{moves_at_f}", &MOVES.replace("{at}", "f"))
-        .replace("{moves_at_e}", &MOVES.replace("{at}", "e"))
+        .replace(
+            "{moves_before}",
+            &MOVES
+                .replace("{range}", RANGE_BEFORE)
+                .replace("{mapped}", &mapped("x.row", &columns("x"), &ADDED.replace("{at}", "x")))
+                .replace(
+                    "{is_mapped}",
+                    "(x.commit_position, x.sequence) <= (b.shaped_position, b.shaped_sequence)",
+                ),
+        )
+        .replace(
+            "{moves_behind}",
+            &MOVES
+                .replace("{range}", RANGE_BEHIND)
+                .replace("{mapped}", &mapped("x.row", &columns("x"), GONE))
+                .replace(
+                    "{is_mapped}",
+                    "(x.commit_position, x.sequence) > (b.reshaped_position, b.reshaped_sequence)",
+                ),
+        )
         .replace("{mapped_forward}", &mapped("f.row", &columns("f"), &ADDED.replace("{at}", "f")))
         .replace("{mapped_counted}", &mapped("c.row", &columns("c"), &ADDED.replace("{at}", "c")))
-        .replace("{mapped_backward}", &mapped("coalesce(t.row, e.row)", &columns("e"), GONE))
+        .replace("{mapped_backward}", &mapped("e.row", &columns("e"), GONE))
         .replace(
             "{mapped_live}",
             &mapped("r.row", "(SELECT live.live -> 'columns' FROM live)", GONE),
