@@ -1,6 +1,6 @@
 //! Back to how the rows were, and forward again.
 
-use bemi_testing::{Error, created, deleted, updated};
+use bemi_testing::{Error, Recording, SetupOptions, created, deleted, updated};
 
 use crate::app::App;
 
@@ -64,14 +64,21 @@ async fn forward_leads_to_before_the_last_way_back_whatever_was_done_since() {
 }
 
 #[tokio::test]
-async fn a_truncated_table_is_full_again() {
+async fn a_truncated_table_is_full_again_where_the_record_has_all_of_its_rows() {
     let app = App::new().await;
     let recording = app.record().await;
-    app.sql("INSERT INTO todo VALUES (1, 'Sleep'), (2, 'Eat')").await;
+    // Of a table that was there before, nobody knows whether it was empty.
+    app.sql("INSERT INTO todo VALUES (1, 'Sleep')").await;
+    app.sql("CREATE TABLE note (id int PRIMARY KEY); INSERT INTO note VALUES (1), (2)").await;
     let full = recording.checkpoint().await.unwrap();
+    app.sql("TRUNCATE note").await;
+    let (done, made) = recording.changes_of(recording.roll_back_to(full)).await.unwrap();
+    done.unwrap();
+    made.assert([created("note").key(1), created("note").key(2)]);
+
     app.sql("TRUNCATE todo").await;
-    recording.roll_back_to(full).await.unwrap();
-    assert_eq!(app.todos().await, ["(1,Sleep,f)", "(2,Eat,f)"]);
+    let error = recording.roll_back_to(full).await.unwrap_err();
+    assert!(error.to_string().contains("TRUNCATE"), "{error}");
 }
 
 #[tokio::test]
@@ -107,12 +114,15 @@ async fn sequences_stay_where_they_are() {
 async fn where_the_record_does_not_tell_nothing_is_changed() {
     let app = App::new().await;
     app.sql("INSERT INTO todo VALUES (1, 'Sleep'), (2, 'Eat')").await;
-    let recording = app.record().await;
+    // The replica identity is the key, so that old rows have no more than that.
+    let tables = SetupOptions::new().all_tables();
+    let recording = Recording::start_with(&app.database.url(), tables).await.unwrap();
     let start = recording.checkpoint().await.unwrap();
-    app.rename(1, "Work").await;
-    app.sql("ALTER TABLE todo REPLICA IDENTITY DEFAULT; DELETE FROM todo WHERE id = 2").await;
+    app.add(3, "Work").await;
+    app.sql("DELETE FROM todo WHERE id = 2").await;
     let error = recording.roll_back_to(start).await.unwrap_err();
     assert!(matches!(error, Error::Revert(_)), "{error}");
-    assert_eq!(app.todos().await, ["(1,Work,f)"]);
+    assert_eq!(app.todos().await, ["(1,Sleep,f)", "(3,Work,f)"]);
+    assert!(matches!(recording.forward().await, Err(Error::NothingAhead)));
     recording.stored().await.unwrap();
 }
