@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use bemi_core::record::RecordError;
+use bemi_core::record::{RecordError, RevertError};
 
 use crate::config::ConfigError;
 use crate::connect::{ConnectError, Fault};
@@ -32,6 +32,10 @@ pub enum WorkerError {
     /// A question about the record has no answer.
     #[error(transparent)]
     Record(RecordError<tokio_postgres::Error>),
+
+    /// Changes were not taken back, and nothing was written.
+    #[error(transparent)]
+    Revert(RevertError<tokio_postgres::Error>),
 
     /// What must be there before the command can do its work is not.
     #[error("{0}")]
@@ -186,6 +190,11 @@ impl WorkerError {
                 RecordError::SeveralSlots { .. } => 2,
                 RecordError::NotSetUp { .. } | RecordError::OtherSource { .. } => 3,
                 RecordError::NotStoredYet { .. } | RecordError::NoSuchPoint { .. } => 4,
+                _ => 1,
+            },
+            Self::Revert(error) => match error {
+                RevertError::Conflicts { .. } | RevertError::Moved { .. } => 5,
+                RevertError::RulesHidden | RevertError::RowsHidden { .. } => 6,
                 _ => 1,
             },
             Self::Unready(Problems(problems)) => {

@@ -61,6 +61,20 @@ pub(super) async fn caught_up(
     }
 }
 
+/// The record with all that was committed in the source when it was asked, or not at all: for what must
+/// not be done by an old one.
+pub(super) async fn up_to_date(
+    given: &Given,
+    wait: WaitOption,
+    source: &mut Session,
+) -> Result<Record<Session>, WorkerError> {
+    let mut record = record(given).await?.waiting(wait.wait);
+    if !wait.wait.is_zero() {
+        record.catch_up(source).await?;
+    }
+    Ok(record)
+}
+
 /// The record, where it can tell of these points; and the points, so that the record knows them. What
 /// is stored does, however old that is: only where it does not, the source is asked and the worker
 /// waited for.

@@ -115,6 +115,11 @@ impl FilterOptions {
         self.trace.is_some()
     }
 
+    /// Whether it is no condition at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pairs().is_empty()
+    }
+
     fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = Vec::new();
         let lists = [
@@ -140,6 +145,11 @@ impl FilterOptions {
 }
 
 impl SpanOptions {
+    /// Whether it is all of time.
+    pub(super) fn is_empty(self) -> bool {
+        self.since.is_none() && self.until.is_none()
+    }
+
     /// The filter, narrowed to this stretch.
     pub(super) async fn narrow(
         self,

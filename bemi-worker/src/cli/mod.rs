@@ -17,7 +17,9 @@ mod listing;
 mod log;
 mod output_options;
 mod progress;
+mod question;
 mod requests;
+mod revert;
 mod run;
 mod serve;
 mod setup;
@@ -75,6 +77,7 @@ enum Command {
     AsOf(as_of::Arguments),
     Diff(diff::Arguments),
     Coverage(coverage::Arguments),
+    Revert(revert::Arguments),
     Tail(tail::Arguments),
     Requests(requests::Arguments),
 }
@@ -193,6 +196,9 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         Command::Coverage(arguments) => {
             shutdown::unless_told(shutdown, coverage::run(&arguments, &given)).await
         }
+        Command::Revert(arguments) => {
+            shutdown::unless_told(shutdown, revert::run(&arguments, &given)).await
+        }
         Command::Tail(arguments) => tail::run(&arguments, &given, shutdown).await,
         Command::Requests(arguments) => {
             shutdown::unless_told(shutdown, requests::run(&arguments, &given)).await
@@ -213,8 +219,10 @@ mod tests {
 
     #[test]
     fn every_help_has_an_example() {
-        for command in CommandLine::command().get_subcommands() {
-            let help = command.clone().render_long_help().to_string();
+        let mut commands: Vec<_> = CommandLine::command().get_subcommands().cloned().collect();
+        while let Some(mut command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let help = command.render_long_help().to_string();
             assert!(help.contains("bemi-worker "), "{help}");
             assert!(help.contains("Example"), "{help}");
         }

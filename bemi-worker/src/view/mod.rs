@@ -14,6 +14,7 @@ mod difference;
 mod field;
 mod grid;
 mod json;
+pub(crate) mod plan;
 mod row_at;
 mod screen;
 mod text;
