@@ -1,49 +1,60 @@
-//! Whether a follower can go on from a place.
+//! Places at which there is a change: what a follower can be told to come again with, and what can be
+//! checked then.
 
-use super::{Changes, Cursor, Database, Record, RecordError, Sql};
+use super::{Cursor, Database, Record, RecordError, Sql};
+
+const DOING: &str = "read changes";
 
 impl<D: Database> Record<D> {
-    /// Whether the record has all that is behind a place, so that a follower that goes on there misses
-    /// nothing.
+    /// Whether there is a change at that place. [`Cursor::START`] is before all of them, and is always
+    /// there.
     ///
-    /// It does not where the place lies behind the end, as one of another record does, or of one that
-    /// was restored from a backup; nor where nothing is left of what was there up to the place, since
-    /// then somebody may have removed what was behind it as well. Of a filter only the
-    /// [`database`](Changes::database) counts.
+    /// Where there is none, whoever goes on from there may miss something: the place is of another
+    /// record, or the change was removed since, and then what was behind it may be, too.
     ///
     /// # Errors
     /// As [`changes`](Self::changes).
     ///
     /// # Cancellation safety
     /// Nothing is lost but the answer.
-    pub async fn reaches(
-        &mut self,
-        changes: &Changes,
-        place: Cursor,
-    ) -> Result<bool, RecordError<D::Error>> {
-        if self.end_of(changes).await? < place {
-            return Ok(false);
-        }
-        // No change has the sequence 0: it is the place before all of them, or of an empty record.
-        if place.sequence.0 == 0 {
+    pub async fn has_place(&mut self, place: Cursor) -> Result<bool, RecordError<D::Error>> {
+        if place == Cursor::START {
             return Ok(true);
         }
-        let mut sql = Sql::default();
-        let position = sql.parameter(place.commit_position.0.to_bigint().to_string());
-        let sequence = sql.parameter(place.sequence.0.to_string());
-        // An index of either kind finds the first condition.
+        let (mut sql, [position, sequence]) = parameters(place);
         sql.push(&format!(
-            "SELECT EXISTS (SELECT FROM {} AS c WHERE c.commit_position <= {position}::bigint \
-             AND (c.commit_position, c.sequence) <= ({position}::bigint, {sequence}::bigint)",
+            "SELECT to_json(true)::text FROM {} AS c \
+             WHERE c.commit_position = {position} AND c.sequence = {sequence} LIMIT 1",
             self.changes_table()
         ));
-        if let Some(name) = changes.database_name() {
-            sql.push(" AND c.database = ");
-            sql.bind(name.to_owned());
-        }
-        sql.push(")::text");
-        let held: Option<bool> =
-            self.ask("read changes", "whether there are any", &sql).await?.pop();
-        Ok(held.unwrap_or(false))
+        let found: Vec<bool> = self.ask(DOING, "a place", &sql).await?;
+        Ok(!found.is_empty())
     }
+
+    /// The place of the last change up to that one, at which there need not be any; [`Cursor::START`]
+    /// where nothing is before it.
+    ///
+    /// # Errors
+    /// As [`changes`](Self::changes).
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost but the answer.
+    pub async fn last_place(&mut self, up_to: Cursor) -> Result<Cursor, RecordError<D::Error>> {
+        let (mut sql, [position, sequence]) = parameters(up_to);
+        sql.push(&format!(
+            "SELECT to_json(c.commit_position || '.' || c.sequence)::text FROM {} AS c \
+             WHERE (c.commit_position, c.sequence) <= ({position}, {sequence}) \
+             ORDER BY c.commit_position DESC, c.sequence DESC LIMIT 1",
+            self.changes_table()
+        ));
+        Ok(self.ask(DOING, "a place", &sql).await?.pop().unwrap_or(Cursor::START))
+    }
+}
+
+/// A statement's parameters that are a place, and how it names them.
+fn parameters(place: Cursor) -> (Sql, [String; 2]) {
+    let mut sql = Sql::default();
+    let numbers = [place.commit_position.0.to_bigint(), place.sequence.0];
+    let names = numbers.map(|number| format!("{}::bigint", sql.parameter(number.to_string())));
+    (sql, names)
 }

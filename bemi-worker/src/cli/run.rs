@@ -99,6 +99,7 @@ async fn run_and_serve(
     let record = Whereabouts {
         destination: config.destination.clone(),
         changes_schema: config.changes_schema.clone(),
+        slot: config.slot.clone(),
         database: config.source.database().to_owned(),
     };
     let server = Server::bind(http, record).await?;

@@ -36,8 +36,12 @@ pub(super) async fn run(
     let client = destination.connect().await?;
     let database = read_checkpoint(&client, &destination, &given.slot).await?.database;
     drop(client);
-    let changes_schema = given.changes_schema.clone();
-    let record = Whereabouts { destination: destination.clone(), changes_schema, database };
+    let record = Whereabouts {
+        destination: destination.clone(),
+        changes_schema: given.changes_schema.clone(),
+        slot: given.slot.clone(),
+        database,
+    };
     let server = Server::bind(http, record).await?;
     let stored = watch::Sender::default();
     tokio::select! {

@@ -1,11 +1,12 @@
 //! `GET /records/{table}/{key}`: the history of a record, for people outside.
 
-use bemi_core::record::{Changes, Cursor, InvalidCursor, Order, Record};
+use bemi_core::record::{Changes, Cursor, InvalidCursor, Order};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{self, Body, Refusal};
 use super::exposure::Shown;
+use super::pool::AskError;
 use super::query;
 use super::route::Endpoints;
 use crate::config::Exposed;
@@ -47,8 +48,7 @@ pub(super) async fn history(
         changes = changes.after(cursor);
     }
     let mut lent = endpoints.pool().lend().await?;
-    let mut record = Record::new(&mut lent.session).in_schema(endpoints.changes_schema());
-    let page = record.changes(&changes).await.map_err(super::pool::AskError::from)?;
+    let page = endpoints.record(&mut lent).changes(&changes).await.map_err(AskError::from)?;
     endpoints.pool().give_back(lent);
     let history = History {
         table: exposed.table.to_string(),

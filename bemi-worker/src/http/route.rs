@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use bemi_core::record::TableName;
+use bemi_core::record::{Record, TableName};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -12,10 +12,11 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, Door};
 use super::answer::{self, Body, Refusal};
 use super::exposure::Exposure;
-use super::pool::Pool;
+use super::pool::{Lent, Pool};
 use super::server::Whereabouts;
 use super::{query, records, stream};
 use crate::config::HttpConfig;
+use crate::connect::Session;
 use crate::pipeline::RunSummary;
 
 /// Subscribers at one time.
@@ -66,8 +67,11 @@ impl Endpoints {
         &self.pool
     }
 
-    pub(super) fn changes_schema(&self) -> &str {
-        &self.record.changes_schema
+    /// The record, asked by that connection.
+    pub(super) fn record<'a>(&self, lent: &'a mut Lent) -> Record<&'a mut Session> {
+        Record::new(&mut lent.session)
+            .in_schema(&self.record.changes_schema)
+            .for_slot(self.record.slot.as_str())
     }
 
     pub(super) fn database(&self) -> &str {

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::route::{Endpoints, answer};
 use super::write_limit::WriteLimit;
-use crate::config::{ConnectionConfig, HttpConfig};
+use crate::config::{ConnectionConfig, HttpConfig, SlotName};
 use crate::error::WorkerError;
 use crate::pipeline::{RunSummary, stopped};
 
@@ -48,6 +48,8 @@ pub(crate) struct Whereabouts {
     /// The database that has `changes`.
     pub(crate) destination: ConnectionConfig,
     pub(crate) changes_schema: String,
+    /// The slot by which they are stored.
+    pub(crate) slot: SlotName,
     /// The database whose changes they are.
     pub(crate) database: String,
 }

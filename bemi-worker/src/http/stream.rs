@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bemi_core::record::{Changes, Cursor, Record};
+use bemi_core::record::{Changes, Cursor};
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::answer::{self, Body, Refusal};
 use super::pool::AskError;
 use super::route::Endpoints;
-use super::subscriber::Subscriber;
+use super::subscriber::{Begin, Subscriber};
 use super::{event, query};
 
 /// How long a client hears nothing, at most: proxies close what is silent for longer.
@@ -40,17 +40,17 @@ pub(super) async fn subscribe(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
-    let (changes, from) = wanted(query, headers, endpoints.database())?;
+    let (changes, from) = wanted(query, headers)?;
     let seat = endpoints.subscribers().try_acquire_owned();
     let seat = seat.map_err(|_| Refusal::Busy("there are too many subscribers; try again"))?;
-    let place = begin(endpoints, &changes, from).await?;
+    let begin = begin(endpoints, from).await?;
 
     let (pages, waiting) = mpsc::channel::<Bytes>(PAGES_AHEAD);
-    let subscriber = Subscriber::new(Arc::clone(endpoints), changes, place, seat);
+    let subscriber = Subscriber::new(Arc::clone(endpoints), changes, begin, seat);
     // Ends when the body is dropped.
     tokio::spawn(subscriber.run(pages));
 
-    let hello = event::hello(place);
+    let hello = event::hello(begin.told);
     let mut response = answer::with_body(StatusCode::OK, "text/event-stream", body(hello, waiting));
     // A proxy that gathers answers would keep events from their reader.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -74,11 +74,7 @@ fn body(hello: Bytes, pages: mpsc::Receiver<Bytes>) -> Body {
 
 /// What is to be sent, and from where on: `Last-Event-ID` beats the query, which stays the same when a
 /// client comes again.
-fn wanted(
-    query: Option<&str>,
-    headers: &HeaderMap,
-    database: &str,
-) -> Result<(Changes, From), Refusal> {
+fn wanted(query: Option<&str>, headers: &HeaderMap) -> Result<(Changes, From), Refusal> {
     let mut filters = query::pairs(query)?;
     let mut from = match query::take_one(&mut filters, "cursor")?.as_deref() {
         None => From::Now,
@@ -89,6 +85,7 @@ fn wanted(
         let wrong = |why| Err(Refusal::Request(format!("{name}: {why}")));
         match name.as_str() {
             "order" | "limit" => return wrong("a stream has neither order nor limit"),
+            "database" => return wrong("a stream is of the one database of its slot"),
             // They come in at an earlier place than what was sent already.
             "operation" if value.eq_ignore_ascii_case("snapshot") => {
                 return wrong("rows of a baseline are no changes, and not in the stream");
@@ -105,7 +102,7 @@ fn wanted(
     }
     let changes =
         Changes::from_pairs(filters).map_err(|error| Refusal::Request(error.to_string()))?;
-    Ok((changes.database(database), from))
+    Ok((changes, from))
 }
 
 fn place(text: &str) -> Result<From, Refusal> {
@@ -114,22 +111,25 @@ fn place(text: &str) -> Result<From, Refusal> {
         .map_err(|error: bemi_core::record::InvalidCursor| Refusal::Request(error.to_string()))
 }
 
-/// The place to begin behind, if the record has all that is behind it.
-async fn begin(endpoints: &Endpoints, changes: &Changes, from: From) -> Result<Cursor, Refusal> {
+/// The place to begin behind, if the record has it.
+async fn begin(endpoints: &Endpoints, from: From) -> Result<Begin, Refusal> {
     let mut lent = endpoints.pool().lend().await?;
-    let mut record = Record::new(&mut lent.session).in_schema(endpoints.changes_schema());
-    let place = match from {
-        From::Now => record.end_of(changes).await.map_err(AskError::from)?,
+    let mut record = endpoints.record(&mut lent);
+    let begin = match from {
+        From::Now => {
+            let place = record.end().await.map_err(AskError::from)?;
+            Begin { place, told: record.last_place(place).await.map_err(AskError::from)? }
+        }
         From::Place(place) => {
-            if !record.reaches(changes, place).await.map_err(AskError::from)? {
+            if !record.has_place(place).await.map_err(AskError::from)? {
                 return Err(Refusal::Cursor(format!(
-                    "the record does not have all that is behind {place}: what was there was removed, \
-                     or {place} is of another record; begin anew with cursor=begin, or without a cursor"
+                    "there is no change at {place}: it was removed, with others perhaps, or {place} is \
+                     of another record; begin anew with cursor=begin, or without a cursor"
                 )));
             }
-            place
+            Begin { place, told: place }
         }
     };
     endpoints.pool().give_back(lent);
-    Ok(place)
+    Ok(begin)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bemi_core::Change;
-use bemi_core::record::{Changes, Cursor, Record, RecordError};
+use bemi_core::record::{Changes, Cursor, RecordError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -43,12 +43,23 @@ pub(super) struct Subscriber {
     changes: Changes,
     /// Everything before it was given to the stream.
     place: Cursor,
-    /// The last place that the client was told, and when.
+    /// The last place that the client was told: that of a change, since a client may come again with it.
     told: Cursor,
     told_at: Instant,
+    /// The place for which it was found.
+    told_for: Cursor,
     page_rows: u32,
     stored: watch::Receiver<RunSummary>,
     _seat: OwnedSemaphorePermit,
+}
+
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    /// Changes behind it are sent.
+    pub(super) place: Cursor,
+    /// What the client is told: the place of the last change before it.
+    pub(super) told: Cursor,
 }
 
 /// A part of the record, as events.
@@ -71,12 +82,21 @@ impl Subscriber {
     pub(super) fn new(
         endpoints: Arc<Endpoints>,
         changes: Changes,
-        place: Cursor,
+        Begin { place, told }: Begin,
         seat: OwnedSemaphorePermit,
     ) -> Self {
         let stored = endpoints.stored();
-        let (told, told_at, page_rows) = (place, Instant::now(), PAGE_ROWS_FIRST);
-        Self { endpoints, changes, place, told, told_at, page_rows, stored, _seat: seat }
+        Self {
+            endpoints,
+            changes,
+            place,
+            told,
+            told_at: Instant::now(),
+            told_for: place,
+            page_rows: PAGE_ROWS_FIRST,
+            stored,
+            _seat: seat,
+        }
     }
 
     /// Gives pages to the stream until the client is gone, or the worker ends.
@@ -122,9 +142,7 @@ impl Subscriber {
     async fn ask(&self) -> Result<Events, AskError> {
         let changes = self.changes.clone().limit(self.page_rows);
         let mut lent = self.endpoints.pool().lend().await?;
-        let schema = self.endpoints.changes_schema();
-        let followed =
-            Record::new(&mut lent.session).in_schema(schema).follow(&changes, self.place).await?;
+        let followed = self.endpoints.record(&mut lent).follow(&changes, self.place).await?;
         self.endpoints.pool().give_back(lent);
         let text = event::changes(&followed.changes)
             .map_err(|source| RecordError::Unreadable { what: "a change", source })?;
@@ -142,17 +160,30 @@ impl Subscriber {
         let Some(last) = events.last else { return self.tell_place(pages).await };
         self.page_rows = rows_of_next_page(events.rows, events.text.len());
         send(pages, events.text).await?;
-        (self.told, self.told_at) = (last, Instant::now());
+        (self.told, self.told_for, self.told_at) = (last, last, Instant::now());
         Ok(())
     }
 
     /// Tells up to where nothing was for the client, if that was not said for long.
     async fn tell_place(&mut self, pages: &mpsc::Sender<Bytes>) -> Result<(), Gone> {
-        if self.told < self.place && self.told_at.elapsed() >= PROGRESS_INTERVAL {
-            send(pages, event::progress(self.place)).await?;
-            (self.told, self.told_at) = (self.place, Instant::now());
+        if self.told_for == self.place || self.told_at.elapsed() < PROGRESS_INTERVAL {
+            return Ok(());
+        }
+        // Where it cannot be found now, it is told another time.
+        let Ok(place) = self.last_place().await else { return Ok(()) };
+        (self.told_for, self.told_at) = (self.place, Instant::now());
+        if self.told < place {
+            send(pages, event::progress(place)).await?;
+            self.told = place;
         }
         Ok(())
+    }
+
+    async fn last_place(&self) -> Result<Cursor, AskError> {
+        let mut lent = self.endpoints.pool().lend().await?;
+        let place = self.endpoints.record(&mut lent).last_place(self.place).await?;
+        self.endpoints.pool().give_back(lent);
+        Ok(place)
     }
 
     /// Waits until more is stored.

@@ -9,8 +9,10 @@
 )]
 
 mod access;
+mod consumer;
 mod events;
 mod filters;
+mod guide;
 mod hostile;
 mod http;
 mod live;

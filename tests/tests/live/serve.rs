@@ -32,6 +32,29 @@ async fn what_another_process_stores_is_streamed() {
     server.wait(super::http::ANSWERED_WITHIN).await.assert_code(0);
 }
 
+/// As the guide says.
+#[tokio::test]
+async fn its_role_may_do_nothing_but_read_two_tables() {
+    let tracked = Tracked::new(TODO).await;
+    let role = tracked.database.unique_name("reader");
+    tracked
+        .sql(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA bemi TO {role}; \
+             GRANT SELECT ON bemi.checkpoint, changes TO {role}"
+        ))
+        .await;
+    let url = tracked.database.url().replacen("postgres@", &format!("{role}@"), 1);
+    assert!(url.contains(&role), "{url}");
+    let mut server = serve(&tracked).env("DESTINATION_DATABASE_URL", url).spawn();
+    let address = listens_at(&mut server).await;
+    let mut events = Events::open(&address, "/changes/stream", &[BEARER]).await;
+    tracked.sql("INSERT INTO todo VALUES (1)").await;
+    tracked.store().await;
+    assert_eq!(keys(&events.changes(1).await), ["1"]);
+    server.stop().await;
+    tracked.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
 #[tokio::test]
 async fn it_needs_a_record_and_an_address() {
     let tracked = Tracked::untracked(bemi_tests::shared_cluster(), TODO).await;
