@@ -59,7 +59,7 @@ impl Case {
         let options = RevertOptions::new().on_conflict(way).reason("test");
         let plan = set.plan(&mut self.source, &options).await.unwrap();
         let applied = plan.apply(&mut self.source).await;
-        let applied = applied.unwrap_or_else(|error| panic!("{error}: {}", plan.script()));
+        let applied = applied.unwrap_or_else(|error| panic!("{error}: {:#?}", plan.conflicts()));
         assert_eq!(applied.rows, plan.statements().len());
         self.source.client().batch_execute("COMMIT").await.unwrap();
         plan

@@ -73,7 +73,7 @@ fn statement(chance: &mut Chance) -> String {
         ),
         3 => format!("UPDATE shop.account SET balance = balance + 1.000 WHERE number < {id}"),
         4 => format!(
-            "UPDATE shop.account SET region = '{region}', number = {other} WHERE number = {id}"
+            "UPDATE shop.account SET region = '{region}', number = number + 100 WHERE number % 100 = {id}"
         ),
         5 => format!("DELETE FROM shop.account WHERE number = {id}"),
         6..=8 => format!(

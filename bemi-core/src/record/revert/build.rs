@@ -1,8 +1,8 @@
 //! The statement for a row.
 //!
 //! It finds the row by its key, and hits it only if every column that the revert is about still is
-//! what the plan saw. A row without a key is found by all its columns: of rows that are the same, any
-//! is it.
+//! what the plan saw. Where a key does not tell rows apart, since there is none or its constraint can
+//! wait, a row is found by all its columns: of rows that are the same, any is it.
 
 use std::collections::BTreeSet;
 
@@ -207,22 +207,28 @@ impl<'a> Seen<'a> {
 
     /// Adds the condition that finds the row, if these columns of it are what they were.
     fn find(&self, table: &Table, guarded: &BTreeSet<&str>, text: &mut Text) {
-        if table.key.is_empty() {
-            text.push("(t.tableoid, t.ctid) = (SELECT x.tableoid, x.ctid FROM ");
-            text.push(&format!("{} AS x WHERE ", table.only()));
-            let all = readable(table).map(|column| column.name.as_str()).collect();
-            self.guard(table, &all, "x", text);
-            text.push(" LIMIT 1)");
+        if table.key_is_certain() {
+            self.has_key(table, "t", text);
+            self.guard(table, guarded, "t", text);
             return;
         }
-        for (place, (name, key)) in table.key.iter().zip(&self.key).enumerate() {
-            let and = if place > 0 { " AND " } else { "" };
+        // Another row may be the same, or have the same key for a moment: then one of them is taken.
+        text.push(&format!(
+            "(t.tableoid, t.ctid) = (SELECT x.tableoid, x.ctid FROM {} AS x WHERE ",
+            table.only()
+        ));
+        self.has_key(table, "x", text);
+        let all = readable(table).map(|column| column.name.as_str()).collect();
+        self.guard(table, &all, "x", text);
+        text.push(" LIMIT 1)");
+    }
+
+    fn has_key(&self, table: &Table, alias: &str, text: &mut Text) {
+        for (name, key) in table.key.iter().zip(&self.key) {
             let cast = table.column(name).map_or("text", |column| &column.cast);
-            text.push(&format!("{and}t.{} = ", identifier(name)));
-            text.value(key.clone()).push(&format!("::{cast}"));
+            text.push(&format!("{alias}.{} = ", identifier(name)));
+            text.value(key.clone()).push(&format!("::{cast} AND "));
         }
-        text.push(" AND ");
-        self.guard(table, guarded, "t", text);
     }
 
     fn guard(&self, table: &Table, columns: &BTreeSet<&str>, alias: &str, text: &mut Text) {

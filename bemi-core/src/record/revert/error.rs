@@ -10,7 +10,7 @@ use crate::record::RecordError;
 pub enum RevertError<E: std::error::Error + 'static> {
     /// The plan has conflicts that are not to be passed over.
     #[error(
-        "the revert has {} that stand in the way, the first: {}; look at all of them in the plan, and leave the rows out by `skip`, or write over them by `force`",
+        "{} in the way of the revert, the first: {}; look at all of them in the plan, and leave the rows out by `skip`, or write over them by `force`",
         counted(.conflicts.len()), first(.conflicts)
     )]
     Conflicts {
@@ -62,7 +62,7 @@ pub enum RevertError<E: std::error::Error + 'static> {
 }
 
 fn counted(conflicts: usize) -> String {
-    if conflicts == 1 { "one conflict".to_owned() } else { format!("{conflicts} conflicts") }
+    if conflicts == 1 { "one conflict is".to_owned() } else { format!("{conflicts} conflicts are") }
 }
 
 fn first(conflicts: &[Conflict]) -> String {

@@ -195,6 +195,14 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Whether rows can be found by their key alone at any moment: there is one, and it is checked at
+    /// once.
+    pub(super) fn key_is_certain(&self) -> bool {
+        let of_key = |unique: &&Unique| unique.columns.as_ref() == Some(&self.key);
+        !self.key.is_empty()
+            && !self.uniques.iter().filter(of_key).any(|unique| unique.deferrable.is_some())
+    }
+
     /// As FROM and UPDATE name it: tables that inherit from it are tables of their own.
     pub(super) fn only(&self) -> String {
         only(&self.schema, &self.table, self.partitioned)

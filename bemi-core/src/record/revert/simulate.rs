@@ -57,7 +57,9 @@ impl Slot {
 pub(super) struct Simulation {
     pub(super) slots: Vec<Slot>,
     pub(super) found: Vec<Found>,
-    by_key: HashMap<(usize, Key), usize>,
+    /// Rows that are there. Several may have one key for a while: keys trade places, where the
+    /// constraint waits.
+    by_key: HashMap<(usize, Key), Vec<usize>>,
     /// Rows that are gone, by the key that they had last.
     left: HashMap<(usize, Key), usize>,
     by_row: HashMap<(usize, String), Vec<usize>>,
@@ -88,6 +90,8 @@ impl Simulation {
                 simulation.found.push(found);
             }
         }
+        let taken = simulation.settle(facts, on_conflict == OnConflict::Force);
+        ended.extend(taken);
         // Of those nothing more can be said.
         simulation.slots.retain(|slot| !ended.contains(&slot.group));
         simulation
@@ -117,7 +121,7 @@ impl Simulation {
                 let place = self.slots.len();
                 match &row.key {
                     Some(key) => {
-                        self.by_key.insert((index, key.clone()), place);
+                        self.by_key.entry((index, key.clone())).or_default().push(place);
                     }
                     None => self.by_row.entry((index, text)).or_default().push(place),
                 }
@@ -136,8 +140,11 @@ impl Simulation {
 
     fn step(&mut self, table: &Table, step: &Step, force: bool) -> Option<Found> {
         let place = match &step.act {
-            Act::Created { after } | Act::Updated { after, .. } => self.find(step, after),
-            Act::Deleted { before } => return self.put_back(table, step, before, force),
+            Act::Created { after } | Act::Updated { after, .. } => self.find(table, step, after),
+            Act::Deleted { before } => {
+                self.put_back(table, step, before);
+                return None;
+            }
         };
         let Some(place) = place else {
             let missing = || {
@@ -150,8 +157,8 @@ impl Simulation {
                     if force && step.key.is_some() && is_whole(table, before) =>
                 {
                     // All of the row of before is known.
-                    let taken = self.put_back(table, &step.before(), before, false);
-                    if taken.is_some() { missing().ends() } else { missing().forcible() }
+                    self.put_back(table, &step.before(), before);
+                    missing().forcible()
                 }
                 // It is gone already.
                 Act::Created { .. } => missing().forcible().ends(),
@@ -170,7 +177,7 @@ impl Simulation {
         if matches!(step.act, Act::Created { .. }) {
             differing.extend(columns_since(table, slot, expected));
         }
-        let mut found = (!differing.is_empty()).then(|| {
+        let found = (!differing.is_empty()).then(|| {
             Found::new(ConflictKind::RowChanged, table.name())
                 .of(step)
                 .columns(differing)
@@ -191,23 +198,9 @@ impl Simulation {
                 }
                 match &step.previous {
                     Some(previous) => {
-                        if self.by_key.contains_key(&(step.table, previous.clone())) {
-                            found = Some(
-                                Found::new(ConflictKind::KeyTaken, table.name())
-                                    .of(step)
-                                    .key(Some(previous.clone()))
-                                    .columns(table.key.iter().cloned())
-                                    .detail("another row has the key that the row had before")
-                                    .ends(),
-                            );
-                        } else {
-                            let slot = self.slots.get_mut(place)?;
-                            slot.key = Some(previous.clone());
-                            if let Some(key) = key {
-                                self.by_key.remove(&(step.table, key));
-                            }
-                            self.by_key.insert((step.table, previous.clone()), place);
-                        }
+                        slot.key = Some(previous.clone());
+                        self.vacate(step.table, key, place);
+                        self.by_key.entry((step.table, previous.clone())).or_default().push(place);
                     }
                     None if key.is_none() => {
                         let text_now = self.slots.get(place)?.now.as_ref().map(all);
@@ -223,7 +216,7 @@ impl Simulation {
                 slot.now = None;
                 match key {
                     Some(key) => {
-                        self.by_key.remove(&(step.table, key.clone()));
+                        self.vacate(step.table, Some(key.clone()), place);
                         self.left.insert((step.table, key), place);
                     }
                     None => self.forget(step.table, text, place),
@@ -234,12 +227,72 @@ impl Simulation {
     }
 
     /// The row that a change left.
-    fn find(&self, step: &Step, after: &Cells) -> Option<usize> {
-        match &step.key {
-            Some(key) => self.by_key.get(&(step.table, key.clone())).copied(),
+    fn find(&self, table: &Table, step: &Step, after: &Cells) -> Option<usize> {
+        let Some(key) = &step.key else {
             // Rows that are the same in all columns cannot be told apart: any of them is it.
-            None => self.by_row.get(&(step.table, all(after)))?.last().copied(),
+            return self.by_row.get(&(step.table, all(after)))?.last().copied();
+        };
+        let places = self.by_key.get(&(step.table, key.clone()))?;
+        let names: Vec<&String> = after.keys().collect();
+        let same = |place: &&usize| {
+            let slot = self.slots.get(**place);
+            slot.is_some_and(|slot| differing(table, slot, after, &names).is_empty())
+        };
+        match places.as_slice() {
+            [only] => Some(*only),
+            several => several.iter().find(same).or(several.last()).copied(),
         }
+    }
+
+    fn vacate(&mut self, table: usize, key: Option<Key>, place: usize) {
+        if let Some(places) = key.and_then(|key| self.by_key.get_mut(&(table, key))) {
+            places.retain(|other| *other != place);
+        }
+    }
+
+    /// Of several rows that have one key in the end, one has to go back otherwise, or not at all. Gives
+    /// the groups of which nothing more can be said.
+    fn settle(&mut self, facts: &Facts, force: bool) -> Vec<usize> {
+        let mut ended = Vec::new();
+        let taken = self.by_key.iter().filter(|(_, places)| places.len() > 1);
+        let mut taken: Vec<_> = taken.map(|(at, places)| (at.clone(), places.clone())).collect();
+        taken.sort();
+        for ((index, key), places) in taken {
+            let Some(table) = facts.tables.get(index) else { continue };
+            let stays = |place: &usize| {
+                let live = self.slots.get(*place).and_then(|slot| slot.live.as_ref());
+                live.is_some_and(|live| live.key.as_ref() == Some(&key))
+            };
+            let there = places.iter().copied().find(stays);
+            for place in places.iter().copied().filter(|place| Some(*place) != there) {
+                let Some(slot) = self.slots.get_mut(place) else { continue };
+                let mut found = Found::new(ConflictKind::KeyTaken, table.name())
+                    .key(Some(key.clone()))
+                    .change(slot.change)
+                    .group(slot.group)
+                    .columns(table.key.iter().cloned())
+                    .detail("another row has the key that the row had before");
+                // The row that is there becomes the one of before.
+                let back = if slot.live.is_none() { slot.now.clone() } else { None };
+                match (back, there) {
+                    (Some(row), Some(there)) => {
+                        found = found.forcible();
+                        if force {
+                            slot.now = None;
+                            if let Some(slot) = self.slots.get_mut(there) {
+                                slot.touched.extend(row.keys().cloned());
+                                overwrite(table, slot, row);
+                            }
+                        } else {
+                            ended.extend(&found.groups);
+                        }
+                    }
+                    _ => ended.extend(&found.groups),
+                }
+                self.found.push(found);
+            }
+        }
+        ended
     }
 
     fn forget(&mut self, table: usize, text: Option<String>, place: usize) {
@@ -249,13 +302,7 @@ impl Simulation {
     }
 
     /// A row comes back.
-    fn put_back(
-        &mut self,
-        table: &Table,
-        step: &Step,
-        before: &Cells,
-        force: bool,
-    ) -> Option<Found> {
+    fn put_back(&mut self, table: &Table, step: &Step, before: &Cells) {
         let mut row = before.clone();
         // What has no place any more is left out, where that was wanted.
         row.retain(|name, _| table.column(name).is_some());
@@ -263,27 +310,15 @@ impl Simulation {
         let Some(key) = &step.key else {
             self.by_row.entry((step.table, all(&row))).or_default().push(place);
             self.slots.push(inserted(step, row));
-            return None;
+            return;
         };
         let at = (step.table, key.clone());
-        if let Some(taken) = self.by_key.get(&at).copied() {
-            let slot = self.slots.get_mut(taken)?;
-            if force {
-                slot.touched.extend(row.keys().cloned());
-                overwrite(table, slot, row);
-            }
-            return Some(
-                Found::new(ConflictKind::KeyTaken, table.name())
-                    .of(step)
-                    .columns(table.key.iter().cloned())
-                    .detail("another row has the key of the row that was deleted")
-                    .forcible(),
-            );
-        }
         // The row that is there under that key is given up by the set: it becomes the one of before.
         let left = self.left.remove(&at).filter(|place| {
             let live = self.slots.get(*place).and_then(|slot| slot.live.as_ref());
-            live.is_none_or(|live| live.key.as_ref() == Some(key))
+            live.is_none_or(|live| {
+                live.key.as_ref() == Some(key) && can_become(table, &live.cells, &row)
+            })
         });
         if let Some(slot) = left.and_then(|place| self.slots.get_mut(place)) {
             slot.change = step.change;
@@ -291,12 +326,11 @@ impl Simulation {
             slot.touched.extend(row.keys().cloned());
             slot.now = slot.live.as_ref().map(|live| live.cells.clone());
             overwrite(table, slot, row);
-            self.by_key.extend(left.map(|place| (at, place)));
-            return None;
+            self.by_key.entry(at).or_default().extend(left);
+            return;
         }
-        self.by_key.insert(at, place);
+        self.by_key.entry(at).or_default().push(place);
         self.slots.push(inserted(step, row));
-        None
     }
 }
 
@@ -324,6 +358,12 @@ fn inserted(step: &Step, row: Cells) -> Slot {
         key: step.key.clone(),
         touched: BTreeSet::new(),
     }
+}
+
+/// Whether a row can get the values of another one by an UPDATE.
+fn can_become(table: &Table, live: &Cells, row: &Cells) -> bool {
+    let mut always = table.columns.iter().filter(|column| column.always);
+    always.all(|column| live.get(&column.name) == row.get(&column.name))
 }
 
 /// Gives a row that is there the values of another one. Ignored columns keep theirs.
