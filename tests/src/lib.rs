@@ -11,6 +11,7 @@ mod cancellation;
 mod database;
 mod error;
 mod eventually;
+mod explained;
 pub mod journal;
 mod observed;
 mod pgbouncer;
@@ -29,6 +30,7 @@ pub use cancellation::{
 pub use database::TestDatabase;
 pub use error::{HarnessError, Tried};
 pub use eventually::eventually;
+pub use explained::Explained;
 pub use observed::{ObservedDatabase, merge_into_todo};
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;
@@ -45,3 +47,8 @@ pub use worker::{Output, RunningWorker, WorkerCommand};
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/adapters.md")]
 struct AdapterGuide;
+
+/// The code of the guide to tests, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/testing.md")]
+struct TestingGuide;

@@ -10,7 +10,6 @@
 )]
 
 mod asked;
-mod explained;
 mod filters;
 mod follow;
 mod histories;

@@ -1,11 +1,9 @@
 //! How the server answers: by an index, in order, without sorting what is not on the page.
 
 use bemi_core::record::{Changes, Grouping, Record};
-use bemi_tests::Tracked;
-use bemi_worker::connect::Session;
+use bemi_tests::{Explained, Tracked};
 
 use crate::asked::todo;
-use crate::explained::Explained;
 
 /// A record of a hundred thousand changes, as the worker would have stored them, of a thousand rows.
 const MANY: &str = "INSERT INTO changes
@@ -26,15 +24,15 @@ async fn many() -> (Tracked, Explained) {
     tracked.sql(MANY).await;
     tracked.sql(RECOMMENDED).await;
     tracked.sql("ANALYZE changes").await;
-    let session = Session::new(tracked.database.connect().await.unwrap());
-    (tracked, Explained::new(session))
+    let client = tracked.database.connect().await.unwrap();
+    (tracked, Explained::new(client, "COSTS OFF"))
 }
 
 /// The plan of a question that finds as many changes on its page.
 async fn plan(explained: &mut Explained, changes: &Changes, found: usize) -> String {
     let page = Record::new(&mut *explained).changes(changes).await.unwrap();
-    assert_eq!(page.items.len(), found, "{}", explained.plan);
-    explained.plan.clone()
+    assert_eq!(page.items.len(), found, "{}", explained.plan());
+    explained.plan().to_owned()
 }
 
 #[track_caller]
@@ -91,7 +89,7 @@ async fn an_id_is_found_by_the_key_of_the_table() {
         tracked.value("SELECT id::text FROM changes WHERE commit_position = 700").await;
     let change = Record::new(&mut explained).change(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(change.commit_position.0.get(), 700);
-    assert_uses(&explained.plan, "changes_pkey");
+    assert_uses(explained.plan(), "changes_pkey");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,5 +101,5 @@ async fn the_last_requests_are_read_without_the_earlier_ones() {
         .unwrap();
     let counts: Vec<u64> = page.items.iter().map(|request| request.changes).collect();
     assert_eq!(counts, [1, 4, 4, 4, 4]);
-    assert_uses(&explained.plan, "changes_expr_commit_position_sequence_idx1");
+    assert_uses(explained.plan(), "changes_expr_commit_position_sequence_idx1");
 }

@@ -6,15 +6,37 @@ use bemi_core::record::{Database, Sql};
 use bemi_worker::connect::Session;
 use tokio_postgres::types::{ToSql, Type};
 
-/// A connection that keeps the plan of the last question that was asked.
-pub(crate) struct Explained {
+/// A connection that has the server explain each question before it answers it.
+///
+/// # Examples
+/// ```no_run
+/// # async fn example(client: tokio_postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use bemi_core::record::{Changes, Record};
+/// use bemi_tests::Explained;
+///
+/// let mut explained = Explained::new(client, "COSTS OFF");
+/// Record::new(&mut explained).changes(&Changes::new()).await?;
+/// assert!(explained.plan().contains("changes_commit_position_idx"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Explained {
     session: Session,
-    pub(crate) plan: String,
+    options: &'static str,
+    plan: String,
 }
 
 impl Explained {
-    pub(crate) fn new(session: Session) -> Self {
-        Self { session, plan: String::new() }
+    /// The connection, with what EXPLAIN has in its parentheses.
+    #[must_use]
+    pub fn new(client: tokio_postgres::Client, options: &'static str) -> Self {
+        Self { session: Session::new(client), options, plan: String::new() }
+    }
+
+    /// The plan of the last question.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        &self.plan
     }
 }
 
@@ -26,7 +48,7 @@ impl Database for Explained {
     async fn query(&mut self, sql: &Sql) -> Result<Vec<String>, Self::Error> {
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             sql.parameters().iter().map(|text| (text as &(dyn ToSql + Sync), Type::TEXT)).collect();
-        let explain = format!("EXPLAIN (COSTS OFF) {}", sql.text());
+        let explain = format!("EXPLAIN ({}) {}", self.options, sql.text());
         let lines = self.session.client().query_typed(&explain, &parameters).await?;
         self.plan = lines.iter().map(|line| line.get::<_, String>(0) + "\n").collect();
         self.session.query(sql).await
