@@ -25,6 +25,7 @@ mod server;
 mod stored;
 mod stream;
 mod subscriber;
+mod window;
 mod write_limit;
 
 pub(crate) use server::{Server, Whereabouts};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bemi_core::record::RecordError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::error::SqlState;
 use tracing::warn;
 
 use super::answer::Refusal;
@@ -88,6 +89,12 @@ impl Pool {
 }
 
 impl AskError {
+    /// Whether the question took longer than one may.
+    pub(super) fn is_timeout(&self) -> bool {
+        let Self::Record(RecordError::Database { source, .. }) = self else { return false };
+        source.code() == Some(&SqlState::QUERY_CANCELED)
+    }
+
     /// Whether the same question may be answered later.
     pub(super) fn is_transient(&self) -> bool {
         match self {

@@ -21,6 +21,7 @@ use super::answer::Refusal;
 use super::event;
 use super::pool::AskError;
 use super::route::Endpoints;
+use super::window::Window;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::{RunSummary, stopped};
 
@@ -49,6 +50,7 @@ pub(super) struct Subscriber {
     /// The place for which it was found.
     told_for: Cursor,
     page_rows: u32,
+    window: Window,
     stored: watch::Receiver<RunSummary>,
     _seat: OwnedSemaphorePermit,
 }
@@ -94,6 +96,7 @@ impl Subscriber {
             told_at: Instant::now(),
             told_for: place,
             page_rows: PAGE_ROWS_FIRST,
+            window: Window::new(),
             stored,
             _seat: seat,
         }
@@ -124,6 +127,7 @@ impl Subscriber {
                         self.wait(pages).await?;
                     }
                 }
+                Err(error) if error.is_timeout() => self.window.took_too_long(),
                 Err(error) if error.is_transient() => {
                     let (cause, wait) = (error.to_string(), backoff.next_wait());
                     let retry_in_ms = wait.as_millis();
@@ -139,19 +143,25 @@ impl Subscriber {
     }
 
     /// The next page.
-    async fn ask(&self) -> Result<Events, AskError> {
-        let changes = self.changes.clone().limit(self.page_rows);
+    async fn ask(&mut self) -> Result<Events, AskError> {
+        let up_to = self.window.end(self.place);
+        let changes = self.changes.clone().up_to(up_to).limit(self.page_rows);
         let mut lent = self.endpoints.pool().lend().await?;
+        let asked_at = Instant::now();
         let followed = self.endpoints.record(&mut lent).follow(&changes, self.place).await?;
         self.endpoints.pool().give_back(lent);
+        self.window.took(asked_at.elapsed());
         let text = event::changes(&followed.changes)
             .map_err(|source| RecordError::Unreadable { what: "a change", source })?;
+        // Without a full page, it is all up to the end of the record, or of what was looked through.
+        let looked_to = Cursor::behind(up_to);
+        let is_cut_off = !followed.more && looked_to < followed.reached;
         Ok(Events {
             text,
             rows: followed.changes.len(),
             last: followed.changes.last().map(Change::cursor),
-            reached: followed.reached,
-            more: followed.more,
+            reached: if is_cut_off { looked_to } else { followed.reached },
+            more: followed.more || is_cut_off,
         })
     }
 
