@@ -12,6 +12,7 @@
 
 use std::pin::pin;
 
+use bemi_core::Lsn;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -234,7 +235,11 @@ impl Reading {
         let is_finished = limit.is_none_or(|limit| copied.rows < limit);
         let progress = &mut self.progress;
         progress.rows += copied.rows;
-        progress.position = ends.cut.commit_position().0;
+        let position = ends.cut.commit_position().0;
+        if progress.position == Lsn::ZERO {
+            progress.began_at = Some(position);
+        }
+        progress.position = position;
         progress.is_finished = is_finished;
         progress.reached = match &copied.last {
             Some(line) if !is_finished => Some(copy_text::values_behind(columns, line)),

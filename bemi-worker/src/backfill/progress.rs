@@ -28,6 +28,8 @@ pub(super) struct Progress {
     pub(super) last: Option<Vec<Vec<u8>>>,
     /// Where the snapshot of the last rows was taken; zero where nothing is stored.
     pub(super) position: Lsn,
+    /// Where that of the first rows was taken, if it is known.
+    pub(super) began_at: Option<Lsn>,
     pub(super) rows: u64,
     pub(super) is_finished: bool,
 }
@@ -41,6 +43,7 @@ impl Progress {
             reached: None,
             last: None,
             position: Lsn::ZERO,
+            began_at: None,
             rows: 0,
             is_finished: false,
         }
@@ -58,8 +61,9 @@ impl Progress {
         table: &TrackedTable,
     ) -> Result<Self, WorkerError> {
         Self::query(client, config.slot.as_str(), table).await.map_err(|error| {
-            if error.code().is_some_and(|code| code.code() == "42P01") {
-                let what = format!("{} has no table bemi.backfill", config.destination);
+            if error.code().is_some_and(|code| matches!(code.code(), "42P01" | "42703")) {
+                let what =
+                    format!("{} has no table bemi.backfill of this version", config.destination);
                 return WorkerError::NotSetUp { what };
             }
             WorkerError::database("read the progress in the destination")(error)
@@ -70,7 +74,7 @@ impl Progress {
         let row = client
             .query_opt(
                 "SELECT relation, key_columns, key_reached, key_last, position, rows, \
-                     finished_at IS NOT NULL \
+                     finished_at IS NOT NULL, began_at_position \
                  FROM bemi.backfill WHERE slot = $1 AND schema = $2 AND \"table\" = $3",
                 &[&slot, &table.schema, &table.name],
             )
@@ -84,6 +88,7 @@ impl Progress {
             position: Lsn::from_bigint(row.try_get(4)?),
             rows: u64::try_from(row.try_get::<_, i64>(5)?).unwrap_or(0),
             is_finished: row.try_get(6)?,
+            began_at: row.try_get::<_, Option<i64>>(7)?.map(Lsn::from_bigint),
         };
         Ok(if progress.relation == table.oid { progress } else { Self::none_of(table) })
     }
@@ -102,12 +107,13 @@ impl Progress {
         client
             .execute(
                 "INSERT INTO bemi.backfill (slot, schema, \"table\", relation, key_columns, \
-                     key_reached, key_last, position, rows, finished_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN now() END) \
+                     key_reached, key_last, position, rows, finished_at, began_at_position) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN now() END, $12) \
                  ON CONFLICT (slot, schema, \"table\") DO UPDATE \
                  SET relation = excluded.relation, key_columns = excluded.key_columns, \
                      key_reached = excluded.key_reached, key_last = excluded.key_last, \
                      position = excluded.position, \
+                     began_at_position = excluded.began_at_position, \
                      rows = excluded.rows, finished_at = excluded.finished_at, \
                      started_at = CASE WHEN $11 THEN now() ELSE backfill.started_at END, \
                      updated_at = now()",
@@ -123,6 +129,7 @@ impl Progress {
                     &i64::try_from(self.rows).unwrap_or(i64::MAX),
                     &self.is_finished,
                     &(self.rows == 0),
+                    &self.began_at.map(Lsn::to_bigint),
                 ],
             )
             .await

@@ -19,13 +19,15 @@ use crate::stitch::{Ddl, OutOfOrder, Stitcher, TableEvent, Transaction};
 const CONFIG_PREFIX: &str = "_bemi_config";
 
 /// What an event asks of the pipeline.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[must_use]
 pub(crate) enum Next {
     /// To go on.
     Continue,
     /// To look this table up in the catalog and [`BatchBuilder::describe`] it, before the next event.
     Describe(Relation),
+    /// To take out of it what the rules hide, and [`BatchBuilder::note`] it, before the next event.
+    Note(TableEvent),
     /// To read the rules of what is stored again, and apply them to [`BatchBuilder::tables_mut`].
     ReadRules,
     /// Nothing: the server says that the WAL up to here has nothing more, and may want an answer.
@@ -143,6 +145,17 @@ impl BatchBuilder {
         }
         self.types_may_change |= table.may_change();
         self.tables.insert(oid, table);
+    }
+
+    /// Adds what became of a table. It is no change: it has a place among them, and no number.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] outside of a transaction.
+    pub(crate) fn note(&mut self, event: TableEvent) -> Result<(), StreamError> {
+        let place = self.stitcher.next_event()?;
+        self.batch.table_event(event, place);
+        Ok(())
     }
 
     /// Looks at the tables that are known, to change the rules for their columns.
@@ -292,7 +305,7 @@ impl BatchBuilder {
             }
             MESSAGE_PREFIX => debug!(%position, "ignored a context message without transaction"),
             DDL_PREFIX if transactional => self.ddl(position, content)?,
-            TABLE_PREFIX if transactional => self.table_event(position, content)?,
+            TABLE_PREFIX if transactional => return Ok(self.table_event(position, content)),
             CONFIG_PREFIX if transactional => return Ok(Next::ReadRules),
             HEARTBEAT_PREFIX => {
                 // Without a transaction, it comes behind all that committed before it.
@@ -326,16 +339,17 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// What became of a table is no change: it has a place among them, and no number.
-    fn table_event(&mut self, position: Lsn, content: &[u8]) -> Result<(), StreamError> {
+    fn table_event(&mut self, position: Lsn, content: &[u8]) -> Next {
         if self.skipping {
-            return Ok(());
+            return Next::Continue;
         }
         match TableEvent::read(content) {
-            Ok(event) => self.batch.table_event(event, self.stitcher.next_event()?),
-            Err(bad) => warn!(%position, reason = %bad, "ignored a message about a table"),
+            Ok(event) => Next::Note(event),
+            Err(bad) => {
+                warn!(%position, reason = %bad, "ignored a message about a table");
+                Next::Continue
+            }
         }
-        Ok(())
     }
 
     fn take_data(&mut self, position: Lsn, data: &[u8]) -> Result<Next, StreamError> {

@@ -18,7 +18,7 @@ use bemi_core::{CommitPosition, Lsn, Sequence, TransactionId};
 use jiff::Timestamp;
 use tracing::warn;
 
-pub(crate) use self::builder::{BatchBuilder, Next};
+pub(crate) use self::builder::{BatchBuilder, Next, StreamError};
 pub(crate) use self::truncates::truncates_apart;
 use crate::render::{COPY_COLUMNS, CopyRows, POSTGRES_EPOCH_MICROSECONDS, Table, read_row};
 use crate::stitch::{EventPlace, Place, TableEvent};
@@ -83,9 +83,8 @@ impl Batch {
 
     /// Adds what became of a table.
     fn table_event(&mut self, event: TableEvent, place: EventPlace) {
-        let placed = PlacedEvent { event, place };
-        self.events_bytes += placed.len_bytes();
-        self.table_events.push(placed);
+        self.events_bytes += event.len_bytes();
+        self.table_events.push(PlacedEvent { event, place });
     }
 
     /// How much it holds by now.
@@ -106,7 +105,7 @@ impl Batch {
         other.quarantined_bytes += bytes;
         other.quarantined.extend(moved);
         let moved = self.table_events.split_off(mark.table_events.min(self.table_events.len()));
-        let bytes: usize = moved.iter().map(PlacedEvent::len_bytes).sum();
+        let bytes: usize = moved.iter().map(|placed| placed.event.len_bytes()).sum();
         self.events_bytes = self.events_bytes.saturating_sub(bytes);
         other.events_bytes += bytes;
         other.table_events.extend(moved);
@@ -142,16 +141,10 @@ impl Mark {
 }
 
 /// What became of a table, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct PlacedEvent {
     pub(crate) event: TableEvent,
     pub(crate) place: EventPlace,
-}
-
-impl PlacedEvent {
-    fn len_bytes(&self) -> usize {
-        self.event.columns.as_deref().map_or(0, str::len)
-    }
 }
 
 /// A place in the stream at which everything before it is whole.

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::RunSummary;
-use crate::batch::{Batch, BatchBuilder, Boundary, Next, truncates_apart};
+use crate::batch::{Batch, BatchBuilder, Boundary, Next, StreamError, truncates_apart};
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::sink::Sink;
@@ -142,10 +142,7 @@ impl Flow {
             self.wait_until_visible().await?;
             self.catalog.read_types(self.builder.tables_mut()).await?;
         }
-        let next = self
-            .builder
-            .take(event)
-            .map_err(|error| WorkerError::Stream { why: error.to_string() })?;
+        let next = self.builder.take(event).map_err(out_of_order)?;
         if matches!(next, Next::Describe(_) | Next::ReadRules) {
             self.wait_until_visible().await?;
         }
@@ -154,6 +151,10 @@ impl Flow {
             Next::Describe(relation) => {
                 let oid = relation.oid;
                 self.builder.describe(oid, self.catalog.table(relation).await?);
+            }
+            Next::Note(mut event) => {
+                self.catalog.hide(&mut event);
+                self.builder.note(event).map_err(out_of_order)?;
             }
             Next::ReadRules => self.catalog.read_rules(self.builder.tables_mut()).await?,
             Next::Idle { reply_requested } => self.answer_due |= reply_requested,
@@ -181,7 +182,10 @@ impl Flow {
     }
 
     /// Gives the batch to the sink, once there is room.
-    async fn send_when_room(&mut self, summary: &watch::Sender<RunSummary>) -> Result<(), WorkerError> {
+    async fn send_when_room(
+        &mut self,
+        summary: &watch::Sender<RunSummary>,
+    ) -> Result<(), WorkerError> {
         while self.in_flight >= BATCHES_IN_FLIGHT_MAX {
             let stored = self.stored.recv().await;
             self.note_stored(stored, summary).await?;
@@ -266,6 +270,10 @@ impl Flow {
         self.stream.end().await;
         Ok(())
     }
+}
+
+fn out_of_order(error: StreamError) -> WorkerError {
+    WorkerError::Stream { why: error.to_string() }
 }
 
 /// Stores batches as they come.

@@ -15,6 +15,7 @@ use crate::config::{Config, OnGap, RunOptions};
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::render::ChangeWriter;
+use crate::setup::table_events;
 use crate::sink::{Checkpoint, Sink, prepare_session};
 use crate::source::{Catalog, Gap, SlotState, Stream, System, check_gap, create_slot, drop_slot};
 
@@ -79,6 +80,11 @@ async fn pass_gap(
     if options.on_gap == OnGap::Stop {
         return Err(WorkerError::Gap { reason: gap.reason });
     }
+    // What became of tables in the gap nobody knows. Said before the gap is passed for good: said again it
+    // does no harm.
+    table_events::emit_tracked(source, config)
+        .await
+        .map_err(WorkerError::database("say in the stream which tables are tracked"))?;
     let resume = Checkpoint {
         system_identifier: system.identifier.clone(),
         timeline: system.timeline,

@@ -307,6 +307,7 @@ DECLARE
     partitions jsonb;
     labels jsonb;
     was_tracked boolean;
+    is_certain boolean;
     rows_moved boolean;
 BEGIN
     IF current_setting('bemi.quiet', true) = 'on' THEN
@@ -321,13 +322,15 @@ BEGIN
     FOR touched IN
         WITH RECURSIVE commands AS MATERIALIZED (
             -- The first that is told of an object is the command itself.
-            SELECT DISTINCT ON (c.objid) c.objid, c.command_tag, o.relkind, o.reltype,
+            SELECT DISTINCT ON (c.objid) c.objid, c.command_tag, coalesce(o.relkind, '?') AS relkind, o.reltype,
                    coalesce(pg_partition_root(c.objid), c.objid) AS root
             FROM pg_event_trigger_ddl_commands() WITH ORDINALITY
                 AS c (classid, objid, objsubid, command_tag, object_type, schema_name, object_identity,
                       in_extension, command, place)
-            JOIN pg_class o ON o.oid = c.objid
-            WHERE c.classid = 'pg_class'::regclass AND o.relkind IN ('r', 'p', 'c') AND NOT c.in_extension
+            -- An older snapshot may not see a table that somebody else made.
+            LEFT JOIN pg_class o ON o.oid = c.objid
+            WHERE c.classid = 'pg_class'::regclass AND NOT c.in_extension
+              AND (o.relkind IN ('r', 'p', 'c') OR o.oid IS NULL AND c.object_type IN ('table', 'table column'))
             ORDER BY c.objid, c.place
         ), noted AS MATERIALIZED (
             SELECT p.root::oid AS root, p.members::oid[] AS members
@@ -352,7 +355,7 @@ BEGIN
             WHERE d.classid = 'pg_type'::regclass OR d.classid = 'pg_class'::regclass AND d.objsubid > 0
         ), tables (published, is_created, is_rewritten) AS (
             SELECT c.root, c.root = c.objid AND c.command_tag = 'CREATE TABLE', false
-            FROM commands c WHERE c.relkind IN ('r', 'p')
+            FROM commands c WHERE c.relkind IN ('r', 'p', '?')
             UNION ALL
             SELECT child, false, false FROM children
             UNION ALL
@@ -400,19 +403,25 @@ BEGIN
                                             ELSE x.indisreplident END))
         )
         SELECT t.published, bool_or(t.is_created) AS is_created, bool_or(t.is_rewritten) AS is_rewritten,
-               (SELECT n.members FROM noted n WHERE n.root = t.published) AS members
+               (SELECT n.members FROM noted n WHERE n.root = t.published) AS members,
+               NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.published) AS is_hidden
         FROM tables t GROUP BY t.published
     LOOP
+        was_tracked := bemi.is_published(touched.published);
+        is_certain := true;
         BEGIN
-            was_tracked := bemi.is_published(touched.published);
             PERFORM bemi.track_table(touched.published);
         EXCEPTION WHEN OTHERS THEN
+            is_certain := false;
             RAISE WARNING 'bemi: changes of % may not be tracked: %', touched.published::regclass, sqlerrm
                 USING HINT = 'Run bemi-worker setup again.';
-            CONTINUE;
         END;
         BEGIN
-            CONTINUE WHEN NOT bemi.is_published(touched.published);
+            IF NOT is_certain THEN
+                PERFORM bemi.emit_table_event('untracked', touched.published, false);
+                CONTINUE;
+            END IF;
+            CONTINUE WHEN NOT (touched.is_hidden OR bemi.is_published(touched.published));
             rows_moved := false;
             FOR part IN
                 SELECT m.member, c.oid IS NULL AS is_gone

@@ -21,8 +21,10 @@
 //! a cast to json either, to which a value of a user's type would lead.
 
 use postgres_protocol::escape::escape_literal;
+use tokio_postgres::{Client, Error};
 
 use super::source_schema::{TRACK_TABLES, always};
+use crate::config::Config;
 
 /// An event trigger that tells what becomes of tracked tables, or keeps the publications up to date.
 #[derive(Debug)]
@@ -153,6 +155,31 @@ pub(super) fn emit(event: &str, tables: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// Says of every table of the publications that it is tracked.
+///
+/// # Errors
+///
+/// Those of the source.
+pub(crate) async fn emit_tracked(client: &Client, config: &Config) -> Result<(), Error> {
+    let tables: Vec<String> = client
+        .query(PUBLISHED, &[&config.publication.both().to_vec()])
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, Error>>()?;
+    let statements = emit("tracked", &tables);
+    client.batch_execute(&format!("BEGIN; {}; COMMIT", statements.join("; "))).await
+}
+
+const PUBLISHED: &str = "
+SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname)
+FROM pg_catalog.pg_publication_rel m
+JOIN pg_catalog.pg_publication p ON p.oid = m.prpubid
+JOIN pg_catalog.pg_class c ON c.oid = m.prrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE p.pubname = ANY ($1)
+ORDER BY 1";
+
 /// What stands around [`EMIT`] where it is no function. A table that is gone has nothing to tell.
 const EMIT_EACH_BEGIN: &str = r"
 DECLARE
@@ -175,6 +202,7 @@ END
 const EMIT: &str = r#"
 DECLARE
     message jsonb;
+    names text[];
 BEGIN
     FOR attempt IN 1..2 LOOP
         BEGIN
@@ -188,7 +216,7 @@ BEGIN
                 WHERE p.relkind IN ('r', 'p') AND p.relpersistence = 'p'
             ), described AS (
                 SELECT a.attnum, a.attname, a.attgenerated <> '' AS is_generated,
-                       format_type(a.atttypid, a.atttypmod) AS type,
+                       format_type(a.atttypid, a.atttypmod) AS type, a.atttypid AS type_oid,
                        coalesce(m.atthasmissing, false) AS has_missing,
                        CASE
                            WHEN NOT m.atthasmissing OR attempt > 1
@@ -246,7 +274,7 @@ BEGIN
                     WHERE k.place <= x.indnkeyatts),
                 'columns', (
                     SELECT coalesce(jsonb_agg(jsonb_build_object(
-                        'number', d.attnum, 'name', d.attname, 'type', d.type,
+                        'number', d.attnum, 'name', d.attname, 'type', d.type, 'type_oid', d.type_oid::bigint,
                         'generated', d.is_generated, 'missing', d.missing,
                         'missing_unknown', d.has_missing AND d.missing IS NULL) ORDER BY d.attnum), '[]')
                     FROM described d))
@@ -261,7 +289,23 @@ BEGIN
             END IF;
         END;
     END LOOP;
-    IF message IS NOT NULL THEN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        -- Its snapshot may show the catalog as it was, but for what it did itself. These functions do not.
+        names := (pg_identify_object_as_address('pg_class'::regclass, published, 0)).object_names;
+        IF message IS NULL OR ARRAY[message ->> 'schema', message ->> 'table'] <> names OR EXISTS (
+            SELECT FROM generate_series(1, (SELECT max(a.attnum) + 1 FROM pg_attribute a
+                                            WHERE a.attrelid = published)) AS number
+            LEFT JOIN pg_attribute a ON a.attrelid = published AND a.attnum = number
+            WHERE a.attisdropped IS NOT TRUE
+              AND (pg_identify_object_as_address('pg_class'::regclass, published, number)).object_names
+                  IS DISTINCT FROM CASE WHEN a.attname IS NOT NULL THEN names || a.attname::text END)
+        THEN
+            -- What it is nobody can say here. Then nothing is known from here on.
+            message := jsonb_build_object('event', 'untracked', 'schema', names[1], 'table', names[2],
+                                          'relation', published::bigint);
+        END IF;
+    END IF;
+    IF message ->> 'schema' IS NOT NULL THEN
         -- In the server's encoding, as everybody's messages are: the worker converts them.
         PERFORM pg_logical_emit_message(true, '_bemi_table', message::text);
         PERFORM pg_logical_emit_message(true, '_bemi_spacer', '');
@@ -366,6 +410,7 @@ BEGIN
         JOIN pg_publication b ON b.oid = m.prpubid
         JOIN bemi.settings s ON b.pubname IN (s.publication, s.publication || '_insert_only')
         WHERE o.object_type = 'table column' AND o.is_named
+        ORDER BY 2, 3
     LOOP
         IF gone.event = 'dropped' THEN
             PERFORM pg_logical_emit_message(true, '_bemi_table', jsonb_build_object(

@@ -115,7 +115,7 @@ impl RowSink {
     /// Writes what became of a table. It stops nothing: where it cannot be stored, the changes are.
     async fn write_event(&mut self, placed: &PlacedEvent) -> Result<(), WorkerError> {
         self.mark().await?;
-        let error = match table_events::insert(&self.client, &self.slot, placed).await {
+        let error = match table_events::store(&self.client, &self.slot, placed).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };

@@ -13,6 +13,10 @@ pub(crate) const CREATE_STATEMENTS: &[&str] = &[
     // Of versions before.
     "ALTER TABLE bemi.backfill ADD COLUMN IF NOT EXISTS began_at_position bigint",
     CREATE_TABLE_EVENTS,
+    "CREATE INDEX IF NOT EXISTS table_events_table_idx ON bemi.table_events \
+         (schema, \"table\", commit_position, sequence, ordinal)",
+    "CREATE INDEX IF NOT EXISTS table_events_relation_idx ON bemi.table_events \
+         (relation, commit_position, sequence, ordinal)",
 ];
 
 /// How far the changes of one slot are stored. `position` is the end of the last stored transaction,

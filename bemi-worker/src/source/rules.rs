@@ -14,6 +14,7 @@ use crate::config::pattern::ColumnPattern;
 use crate::config::{ConfigError, MaskKey};
 use crate::error::{Problems, WorkerError};
 use crate::render::{ColumnMask, ColumnRule, Hasher, Table};
+use crate::stitch::{Hidden, TableEvent};
 
 /// A rule, as `bemi.column_rules` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +125,21 @@ impl AppliedRules {
                 is_ignored: ignored.iter().any(|pattern| pattern.column.matches(column)),
                 mask: mask.map(|mask| self.ready(mask)),
             }
+        });
+    }
+
+    /// Takes out of a table's event what the rules hide.
+    pub(super) fn hide(&self, event: &mut TableEvent) {
+        let (schema, name) = (event.schema.clone(), event.table.clone());
+        event.hide(|column| {
+            let of_column = |pattern: &&ColumnPattern| {
+                pattern.table.matches(&schema, &name) && pattern.column.matches(column)
+            };
+            let masks = self.rules.masked.iter().filter(|(pattern, _)| of_column(pattern));
+            masks.map(|(_, mask)| mask).min().map(|mask| match mask {
+                Mask::Drop => Hidden::LeftOut,
+                Mask::Text(_) | Mask::Hash => Hidden::Masked,
+            })
         });
     }
 

@@ -14,7 +14,7 @@ use crate::render::check_jsonb;
 const CONTENT_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// What became of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct TableEvent {
     pub(crate) schema: String,
     pub(crate) table: String,
@@ -27,8 +27,8 @@ pub(crate) struct TableEvent {
     pub(crate) identity: Option<TableIdentity>,
     /// The key's columns, in its order; `None` where it is not told.
     pub(crate) key: Option<Vec<String>>,
-    /// The columns behind the event, a JSON array; `None` where it is not told.
-    pub(crate) columns: Option<String>,
+    /// The columns behind the event; `None` where they are not told.
+    pub(crate) columns: Option<Vec<EventColumn>>,
 }
 
 /// Which of the events it is.
@@ -70,16 +70,18 @@ struct Message {
     rewritten: bool,
     identity: Option<TableIdentity>,
     key: Option<Vec<String>>,
-    columns: Option<Vec<Column>>,
+    columns: Option<Vec<EventColumn>>,
 }
 
 /// A column, as it is written and as it is stored.
-#[derive(Deserialize, Serialize)]
-struct Column {
-    number: i16,
-    name: String,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct EventColumn {
+    pub(crate) number: i16,
+    pub(crate) name: String,
     #[serde(rename = "type")]
-    data_type: String,
+    pub(crate) data_type: String,
+    /// The oid of the type, which stays when the type is renamed.
+    pub(crate) type_oid: u32,
     #[serde(default)]
     generated: bool,
     /// What rows have that were there before the column.
@@ -87,6 +89,15 @@ struct Column {
     /// Whether nobody said what they have: it is too large, or must not be stored.
     #[serde(default, skip_serializing_if = "is_false")]
     missing_unknown: bool,
+}
+
+/// What the rules say of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hidden {
+    /// Its values are not stored as they are.
+    Masked,
+    /// It is left out.
+    LeftOut,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -120,8 +131,36 @@ impl TableEvent {
             rewritten: message.rewritten,
             identity: message.identity,
             key: message.key.map(|key| key.into_iter().map(storable).collect()),
-            columns: message.columns.map(stored).transpose()?,
+            columns: message.columns.map(storable_columns).transpose()?,
         })
+    }
+
+    /// Takes out what the rules hide: columns that are left out, and the values of those that are masked.
+    pub(crate) fn hide(&mut self, hidden: impl Fn(&str) -> Option<Hidden>) {
+        let Some(columns) = &mut self.columns else { return };
+        columns.retain(|column| hidden(&column.name) != Some(Hidden::LeftOut));
+        for column in columns {
+            let is_told = column.missing.is_some() && hidden(&column.name) == Some(Hidden::Masked);
+            if is_told {
+                column.missing = None;
+                column.missing_unknown = true;
+            }
+        }
+    }
+
+    /// The columns as they are stored, JSON that `jsonb` accepts.
+    pub(crate) fn columns_json(&self) -> Option<String> {
+        // What was read from JSON can be written as such.
+        self.columns.as_ref().and_then(|columns| serde_json::to_string(columns).ok())
+    }
+
+    /// How much it holds, about, in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        let of_column = |column: &EventColumn| {
+            let missing = column.missing.as_ref().map_or(0, |value| value.get().len());
+            column.name.len() + column.data_type.len() + missing
+        };
+        self.columns.iter().flatten().map(of_column).sum()
     }
 }
 
@@ -149,14 +188,16 @@ impl TableIdentity {
     }
 }
 
-fn stored(mut columns: Vec<Column>) -> Result<String, BadTableEvent> {
+fn storable_columns(mut columns: Vec<EventColumn>) -> Result<Vec<EventColumn>, BadTableEvent> {
     for column in &mut columns {
         column.name = storable(std::mem::take(&mut column.name));
         column.data_type = storable(std::mem::take(&mut column.data_type));
+        if let Some(value) = &column.missing {
+            check_jsonb(value.get().as_bytes())
+                .map_err(|refusal| BadTableEvent(refusal.to_string()))?;
+        }
     }
-    let json = serde_json::to_string(&columns).map_err(|error| BadTableEvent(error.to_string()))?;
-    check_jsonb(json.as_bytes()).map_err(|refusal| BadTableEvent(refusal.to_string()))?;
-    Ok(json)
+    Ok(columns)
 }
 
 /// PostgreSQL's text cannot hold NUL, jsonb neither.
@@ -174,8 +215,8 @@ mod tests {
     fn message() -> Value {
         json!({"event": "altered", "schema": "public", "table": "todo", "relation": 16_400, "rewritten": true,
                "identity": "full", "key": ["id"], "columns": [
-                   {"number": 1, "name": "id", "type": "integer", "generated": false, "missing": null},
-                   {"number": 3, "name": "note", "type": "numeric", "generated": false, "missing": 1}]})
+                   {"number": 1, "name": "id", "type": "integer", "type_oid": 23, "generated": false, "missing": null},
+                   {"number": 3, "name": "note", "type": "numeric", "type_oid": 1700, "generated": false, "missing": 1}]})
     }
 
     fn read(message: &Value) -> TableEvent {
@@ -189,7 +230,7 @@ mod tests {
         assert_eq!((event.relation, event.kind.text(), event.rewritten), (16_400, "altered", true));
         assert_eq!(event.identity.map(TableIdentity::text), Some("full"));
         assert_eq!(event.key, Some(vec!["id".to_owned()]));
-        let columns: Value = serde_json::from_str(event.columns.as_deref().unwrap()).unwrap();
+        let columns: Value = serde_json::from_str(&event.columns_json().unwrap()).unwrap();
         assert_eq!(columns, message()["columns"]);
     }
 
@@ -198,7 +239,7 @@ mod tests {
         let content =
             message().to_string().replace("\"missing\":1", "\"missing\":1.00000000000000000000010");
         let event = TableEvent::read(content.as_bytes()).unwrap();
-        assert!(event.columns.unwrap().contains("\"missing\":1.00000000000000000000010"));
+        assert!(event.columns_json().unwrap().contains("\"missing\":1.00000000000000000000010"));
     }
 
     #[test]
@@ -206,8 +247,19 @@ mod tests {
         let mut untold = message();
         untold["columns"][1]["missing"] = Value::Null;
         untold["columns"][1]["missing_unknown"] = json!(true);
-        let columns = read(&untold).columns.unwrap();
+        let columns = read(&untold).columns_json().unwrap();
         assert!(columns.ends_with("\"missing\":null,\"missing_unknown\":true}]"), "{columns}");
+    }
+
+    #[test]
+    fn what_the_rules_hide_is_not_told() {
+        let mut event = read(&message());
+        event.hide(|column| (column == "note").then_some(Hidden::Masked));
+        let columns = event.columns_json().unwrap();
+        assert!(columns.ends_with("\"missing\":null,\"missing_unknown\":true}]"), "{columns}");
+        event.hide(|column| (column == "note").then_some(Hidden::LeftOut));
+        let columns = event.columns_json().unwrap();
+        assert!(columns.contains("\"id\"") && !columns.contains("note"), "{columns}");
     }
 
     #[test]
@@ -215,7 +267,7 @@ mod tests {
         for event in ["untracked", "dropped"] {
             let gone = json!({"event": event, "schema": "s", "table": "t", "relation": 1});
             let read = read(&gone);
-            assert_eq!((read.columns, read.key, read.identity), (None, None, None));
+            assert_eq!((read.columns_json(), read.key, read.identity), (None, None, None));
         }
     }
 
@@ -242,7 +294,7 @@ mod tests {
             content.bytes().map(|byte| if byte == b'?' { 0xE9 } else { byte }).collect();
         let event = TableEvent::read(&content).unwrap();
         assert_eq!(event.table, "a\u{FFFD}b\u{FFFD}");
-        assert!(event.columns.unwrap().contains("\"name\":\"\u{FFFD}\""));
+        assert!(event.columns_json().unwrap().contains("\"name\":\"\u{FFFD}\""));
     }
 
     proptest! {
@@ -259,7 +311,7 @@ mod tests {
             content["columns"][0]["type"] = json!(data_type);
             let event = TableEvent::read(content.to_string().as_bytes()).unwrap();
             prop_assert!(!event.table.contains('\0'));
-            prop_assert_eq!(check_jsonb(event.columns.unwrap().as_bytes()), Ok(()));
+            prop_assert_eq!(check_jsonb(event.columns_json().unwrap().as_bytes()), Ok(()));
         }
     }
 }

@@ -87,7 +87,9 @@ fn after(start: u64, events: impl IntoIterator<Item = ReplicationEvent>) -> Batc
 
 fn take_all(builder: &mut BatchBuilder, events: impl IntoIterator<Item = ReplicationEvent>) {
     for event in events {
-        let _ = builder.take(event).unwrap();
+        if let Next::Note(event) = builder.take(event).unwrap() {
+            builder.note(event).unwrap();
+        }
     }
 }
 
@@ -357,10 +359,10 @@ fn events_that_are_stored_already_or_make_no_sense_are_passed_over() {
 fn a_heartbeat_asks_for_the_position_to_be_stored() {
     let mut builder = after(5, []);
     let alone = builder.take(message(false, HEARTBEAT_PREFIX, "", 9)).unwrap();
-    assert_eq!((alone, builder.idle_bytes()), (Next::Heartbeat, 4));
+    assert!(matches!((alone, builder.idle_bytes()), (Next::Heartbeat, 4)));
     take_all(&mut builder, [begin(10)]);
     let inside = builder.take(message(true, HEARTBEAT_PREFIX, "", 10)).unwrap();
-    assert_eq!((inside, builder.idle_bytes()), (Next::Heartbeat, 0));
+    assert!(matches!((inside, builder.idle_bytes()), (Next::Heartbeat, 0)));
     take_all(&mut builder, [commit(11)]);
     assert_eq!(builder.idle_bytes(), 6);
 }

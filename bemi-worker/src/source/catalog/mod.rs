@@ -25,6 +25,7 @@ use crate::config::{MaskKey, SlotName};
 use crate::decode::Relation;
 use crate::error::WorkerError;
 use crate::render::{CatalogFacts, Table};
+use crate::stitch::TableEvent;
 
 /// How long to wait before looking again for a transaction.
 const VISIBLE_PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -160,6 +161,11 @@ impl Catalog {
         self.rules = AppliedRules::read(&self.client, self.mask_key.as_ref()).await?;
         tables.for_each(|table| self.rules.apply(table));
         Ok(())
+    }
+
+    /// Takes out of a table's event what the rules hide.
+    pub(crate) fn hide(&self, event: &mut TableEvent) {
+        self.rules.hide(event);
     }
 
     /// The content of a message in UTF-8. The stream has rows in UTF-8, but messages in the encoding of
