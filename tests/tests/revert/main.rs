@@ -9,6 +9,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod applying;
 mod case;
+mod conflicts;
 mod histories;
 mod selections;
+mod statements;

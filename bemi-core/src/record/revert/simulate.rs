@@ -97,44 +97,48 @@ impl Simulation {
         simulation
     }
 
-    /// The live rows, each in its slot.
+    /// The live rows, each in its slot, in the order in which the steps are about them.
     fn take_in(&mut self, facts: &Facts, live: &Live, steps: &[Step], excluded: &HashSet<usize>) {
-        // Of which rows it is known to which group they belong.
-        let mut groups: HashMap<(usize, String), (usize, ChangeId)> = HashMap::new();
-        for step in steps.iter().filter(|step| !excluded.contains(&step.group)) {
-            let of = (step.group, step.change);
+        let mut first: HashMap<(usize, String), usize> = HashMap::new();
+        for (number, step) in steps.iter().enumerate() {
             for key in [&step.key, &step.previous].into_iter().flatten() {
-                groups.insert((step.table, key.as_str().to_owned()), of);
+                first.entry((step.table, key.as_str().to_owned())).or_insert(number);
             }
             if step.key.is_none()
                 && let Act::Created { after } | Act::Updated { after, .. } = &step.act
             {
-                groups.insert((step.table, all(after)), of);
+                first.entry((step.table, all(after))).or_insert(number);
             }
         }
-        for (index, _) in facts.tables.iter().enumerate() {
-            for row in live.rows.get(&index).into_iter().flatten() {
-                let text = row.key.as_ref().map_or_else(|| all(&row.cells), |key| key.to_string());
-                let Some((group, change)) = groups.get(&(index, text.clone())).copied() else {
-                    continue;
-                };
-                let place = self.slots.len();
-                match &row.key {
-                    Some(key) => {
-                        self.by_key.entry((index, key.clone())).or_default().push(place);
-                    }
-                    None => self.by_row.entry((index, text)).or_default().push(place),
+        let mut rows: Vec<(usize, usize, String, &LiveRow)> = Vec::new();
+        for (table, _) in facts.tables.iter().enumerate() {
+            for row in live.rows.get(&table).into_iter().flatten() {
+                let name = row.key.as_ref().map_or_else(|| all(&row.cells), Key::to_string);
+                if let Some(number) = first.get(&(table, name.clone())) {
+                    rows.push((*number, table, name, row));
                 }
-                self.slots.push(Slot {
-                    table: index,
-                    group,
-                    change,
-                    now: Some(row.cells.clone()),
-                    key: row.key.clone(),
-                    live: Some(row.clone()),
-                    touched: BTreeSet::new(),
-                });
             }
+        }
+        rows.sort_by_key(|(number, ..)| *number);
+        for (number, table, name, row) in rows {
+            let Some(step) = steps.get(number).filter(|step| !excluded.contains(&step.group))
+            else {
+                continue;
+            };
+            let place = self.slots.len();
+            match &row.key {
+                Some(key) => self.by_key.entry((table, key.clone())).or_default().push(place),
+                None => self.by_row.entry((table, name)).or_default().push(place),
+            }
+            self.slots.push(Slot {
+                table,
+                group: step.group,
+                change: step.change,
+                now: Some(row.cells.clone()),
+                key: row.key.clone(),
+                live: Some(row.clone()),
+                touched: BTreeSet::new(),
+            });
         }
     }
 
