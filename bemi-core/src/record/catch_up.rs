@@ -23,6 +23,7 @@ struct Source {
     database: String,
     system_identifier: String,
     is_read_only: bool,
+    version: u32,
     now: Timestamp,
 }
 
@@ -35,6 +36,7 @@ struct End {
 const SOURCE: &str = "SELECT json_build_object('database', current_database(), \
      'system_identifier', (SELECT s.system_identifier::text FROM pg_control_system() AS s), \
      'is_read_only', pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, \
+     'version', current_setting('server_version_num')::int, \
      'now', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))::text";
 
 /// A standby has no end of its own: what it has replayed is what it can show.
@@ -130,17 +132,33 @@ async fn heartbeat<S: Database>(source: &mut S, slot: &Slot) -> Result<End, Reco
     }
     let end: i64 = one(source, END).await?;
     if !found.is_read_only {
-        // The one that no transaction holds back, and the one that older workers see.
-        let emit = format!(
-            "SELECT pg_logical_emit_message(false, '{HEARTBEAT_PREFIX}', '')::text || \
-             pg_logical_emit_message(true, '{HEARTBEAT_PREFIX}', '')::text"
-        );
+        let emit = emission(found.version);
         source
             .query(&Sql::new(emit))
             .await
             .map_err(|source| RecordError::Database { doing: "emit a heartbeat", source })?;
     }
     Ok(End { position: Lsn::from_bigint(end), at: found.now })
+}
+
+/// The statement that emits a heartbeat: one that no transaction holds back, and one that older workers
+/// see.
+///
+/// A commit has it sent. Where the caller's transaction goes on, nothing would, on a server where
+/// nobody else commits: what is not flushed is not decoded. From 17 on, the message itself is flushed.
+/// Before, the server flushes by itself what lies in pages that are full, so the page is filled.
+fn emission(version: u32) -> String {
+    let transactional = format!("pg_logical_emit_message(true, '{HEARTBEAT_PREFIX}', '')::text");
+    if version >= 170_000 {
+        return format!(
+            "SELECT pg_logical_emit_message(false, '{HEARTBEAT_PREFIX}', '', true)::text || {transactional}"
+        );
+    }
+    format!(
+        "SELECT concat(pg_logical_emit_message(false, '{HEARTBEAT_PREFIX}', ''), CASE WHEN now() < statement_timestamp() \
+         THEN pg_logical_emit_message(false, '{HEARTBEAT_PREFIX}', repeat(' ', current_setting('wal_block_size')::int)) END, \
+         {transactional})"
+    )
 }
 
 /// The answer of one row.

@@ -2,8 +2,8 @@
 //! library.
 
 use bemi_core::record::{
-    Changes, Database, Plan, Point, Record, RevertError, RevertOptions, RowAt, Selection, Sql,
-    TableName,
+    Changes, Database, Identity, Plan, Point, Record, RevertError, RevertOptions, RowAt, Selection,
+    Sql, TableName,
 };
 use bemi_core::{Change, Context, Operation, Settings, with_context};
 use bemi_tests::{RunningWorker, Tracked};
@@ -118,6 +118,13 @@ impl Shop {
             assert_eq!(then.row(&todo(), &2.into()).await.unwrap(), RowAt::Absent);
             let row = record.as_of("now".parse().unwrap()).get::<Todo>(&todo(), &1.into()).await;
             assert_eq!(row.unwrap(), RowAt::Present(Todo { id: 1, task: "Eat".to_owned() }));
+
+            let coverage = record.coverage_of(&todo()).await.unwrap();
+            assert_eq!(
+                (coverage.identity, coverage.holes.as_slice()),
+                (Some(Identity::Full), &[][..])
+            );
+            assert!(coverage.since.is_some());
 
             let nobody = record.changes(&Changes::new().without_context()).await.unwrap();
             assert_eq!(keys(&nobody.items), ["2"]);
