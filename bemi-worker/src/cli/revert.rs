@@ -367,10 +367,11 @@ fn refused(error: RevertError<tokio_postgres::Error>) -> WorkerError {
     }
 }
 
-async fn transaction_id(source: &mut Session) -> Result<u32, WorkerError> {
+/// As the record will have it: 32 bits.
+async fn transaction_id(source: &mut Session) -> Result<i64, WorkerError> {
     let row = source
         .client()
-        .query_one("SELECT pg_current_xact_id()::xid", &[])
+        .query_one("SELECT pg_current_xact_id()::xid::text::bigint", &[])
         .await
         .map_err(WorkerError::database("read the id of the transaction"))?;
     row.try_get(0).map_err(WorkerError::database("read the id of the transaction"))

@@ -37,7 +37,7 @@ enum Told<'a> {
     /// How much it is; the last line of a plan.
     Summary(&'a Summary),
     /// It was carried out, in this transaction.
-    Applied { transaction_id: u32, rows: usize },
+    Applied { transaction_id: i64, rows: usize },
 }
 
 /// Writes a plan for people.
@@ -79,7 +79,7 @@ pub(crate) fn write_json(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
 /// Writes for programs that a plan was carried out.
 pub(crate) fn write_applied(
     out: &mut dyn Write,
-    transaction_id: u32,
+    transaction_id: i64,
     rows: usize,
 ) -> io::Result<()> {
     json::write(out, &Told::Applied { transaction_id, rows })
