@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::Serialize;
 
-use super::as_of::{At, RowOf, Wanted};
+use super::as_of::{At, Facts, RowOf, Wanted};
 use super::{Database, Key, Point, Record, RecordError, Row, RowAt, Sql, TableName};
 use crate::CommitPosition;
 
@@ -41,7 +41,7 @@ pub struct Diff<'a, D> {
 #[derive(Clone, Debug)]
 struct Table {
     name: TableName,
-    is_keyed: bool,
+    facts: [Facts; 2],
     /// Whether rows that have no change of their own may differ: then all of them are looked at.
     is_emptied: bool,
 }
@@ -96,12 +96,11 @@ impl<D: Database> Record<D> {
         let mut incomplete = Vec::new();
         for touched in self.touched(&from, &to, table).await? {
             let name = TableName::new(touched.schema, touched.table);
-            let [before, after] = [self.facts(&from, &name).await?, self.facts(&to, &name).await?];
-            if !(before.is_complete && after.is_complete) {
+            let facts = [self.facts(&from, &name).await?, self.facts(&to, &name).await?];
+            if !facts.iter().all(|facts| facts.is_complete) {
                 incomplete.push(name.clone());
             }
-            let is_keyed = before.is_keyed && after.is_keyed;
-            tables.push_back(Table { name, is_keyed, is_emptied: touched.is_emptied });
+            tables.push_back(Table { name, facts, is_emptied: touched.is_emptied });
         }
         Ok(Diff { record: self, from, to, tables, after: None, incomplete })
     }
@@ -208,23 +207,22 @@ impl<D: Database> Diff<'_, D> {
     ) -> Result<Option<Vec<RowDiff>>, RecordError<D::Error>> {
         let Some(table) = self.tables.front().cloned() else { return Ok(None) };
         let limit = limit.max(1);
-        if !table.is_keyed {
-            let rows = self.alike(&table.name).await?;
+        let [before, after] = table.facts;
+        if !(before.is_keyed && after.is_keyed) {
+            let rows = self.alike(&table).await?;
             self.tables.pop_front();
             return Ok(Some(rows));
         }
-        let (before, after) = if table.is_emptied {
-            let wanted = Wanted::Next { after: self.after.as_ref(), limit };
-            let before = self.record.told(&self.from, &table.name, wanted).await?;
-            (before, self.record.told(&self.to, &table.name, wanted).await?)
+        let (ends, last) = ((&self.from, &self.to), self.after.as_ref());
+        let keys;
+        let wanted = if table.is_emptied {
+            Wanted::Next { after: last, limit }
         } else {
-            let ends = (&self.from, &self.to);
-            let last = self.after.as_ref();
-            let keys = self.record.changed_keys(ends, &table.name, last, limit).await?;
-            let wanted = Wanted::These(&keys, None);
-            let before = self.record.told(&self.from, &table.name, wanted).await?;
-            (before, self.record.told(&self.to, &table.name, wanted).await?)
+            keys = self.record.changed_keys(ends, &table.name, last, limit).await?;
+            Wanted::These(&keys)
         };
+        let before = self.record.told(&self.from, &table.name, before, wanted).await?;
+        let after = self.record.told(&self.to, &table.name, after, wanted).await?;
         let last = before.last().and_then(|row| row.key.clone());
         if u64::try_from(before.len()).is_ok_and(|keys| keys < limit) {
             self.tables.pop_front();
@@ -236,10 +234,11 @@ impl<D: Database> Diff<'_, D> {
     }
 
     /// The rows of a table without keys that are at one point and not at the other.
-    async fn alike(&mut self, table: &TableName) -> Result<Vec<RowDiff>, RecordError<D::Error>> {
-        let wanted = Wanted::Next { after: None, limit: 1 };
-        let before = self.record.told(&self.from, table, wanted).await?;
-        let after = self.record.told(&self.to, table, wanted).await?;
+    async fn alike(&mut self, table: &Table) -> Result<Vec<RowDiff>, RecordError<D::Error>> {
+        let wanted = Wanted::Next { after: None, limit: u64::from(u32::MAX) };
+        let [before, after] = table.facts;
+        let before = self.record.told(&self.from, &table.name, before, wanted).await?;
+        let after = self.record.told(&self.to, &table.name, after, wanted).await?;
         let mut counts: HashMap<String, (Row, i64)> = HashMap::new();
         for (rows, step) in [(before, -1), (after, 1)] {
             for row in rows {
@@ -253,7 +252,7 @@ impl<D: Database> Diff<'_, D> {
             let present = RowAt::Present(row);
             let (before, after) =
                 if count < 0 { (present, RowAt::Absent) } else { (RowAt::Absent, present) };
-            let one = RowDiff { table: table.clone(), key: None, before, after };
+            let one = RowDiff { table: table.name.clone(), key: None, before, after };
             let times = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
             differing.extend(std::iter::repeat_n(one, times));
         }

@@ -51,9 +51,14 @@ pub fn as_of(changes: &str) -> String {
     super::as_of::sql::rows(changes)
 }
 
-/// What can be said about a table as of a commit position as a whole: a statement with one row, and the
-/// columns `is_keyed`, whether its rows have keys, and `is_complete`, whether a key that is not among those
-/// of [`as_of`] was of no row. The parameters `$1` to `$5` are those of [`as_of`].
+/// What can be said about a table as of a commit position as a whole: a statement with one row. Its
+/// parameters are `$1` to `$5` of [`as_of`].
+///
+/// | column | type | |
+/// | --- | --- | --- |
+/// | `is_keyed` | `boolean` | whether its rows have keys |
+/// | `is_complete` | `boolean` | whether a key that is not among those of [`as_of`] was of no row |
+/// | `settled_position`, `settled_sequence`, `cleared_position`, `cleared_sequence` | `bigint` | for [`as_of_nearest`] |
 ///
 /// ```
 /// let sql = bemi_core::record::sql_text::as_of_facts("public.changes");
@@ -62,6 +67,42 @@ pub fn as_of(changes: &str) -> String {
 #[must_use]
 pub fn as_of_facts(changes: &str) -> String {
     super::as_of::sql::facts(changes)
+}
+
+/// What was there as of a commit position, as far as the nearest change tells it alone, in a table whose
+/// rows have keys: that is most of it, and it is much faster than [`as_of`]. A statement with a row for
+/// each key, and the columns `key`, `state` (`present`, `absent` or `undecided`), and `row`. Keys that are
+/// undecided are to be asked for by [`as_of`].
+///
+/// Its parameters are texts:
+///
+/// | | |
+/// | --- | --- |
+/// | `$1` to `$4` | database, schema, table, commit position |
+/// | `$5` to `$7` | the keys; else those behind this one, and how many at most: `$6` to `$8` of [`as_of`] |
+/// | `$8` to `$11` | the last four columns of [`as_of_facts`], in their order |
+///
+/// ```
+/// let sql = bemi_core::record::sql_text::as_of_nearest("public.changes");
+/// assert!(sql.starts_with("WITH"));
+/// ```
+#[must_use]
+pub fn as_of_nearest(changes: &str) -> String {
+    super::as_of::sql::nearest(changes)
+}
+
+/// What the record covers of a table: a statement with one row and one column, a JSON object as text. Its
+/// `since` and `whole` are places, `{"position", "at"}`; what they mean for
+/// [`Coverage`](super::Coverage) goes by `was_read` of `whole`, `is_whole_before` and `holes`. The parameters
+/// `$1` to `$4` are those of [`as_of`]; `$5` is the position up to which everything is stored.
+///
+/// ```
+/// let sql = bemi_core::record::sql_text::coverage("public.changes");
+/// assert!(sql.contains("is_whole_before"));
+/// ```
+#[must_use]
+pub fn coverage(changes: &str) -> String {
+    super::as_of::sql::coverage(changes)
 }
 
 fn history() -> (String, Sql) {

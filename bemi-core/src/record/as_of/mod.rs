@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 
 use self::live::Live;
-pub(super) use self::read::Wanted;
+pub(super) use self::read::{Facts, Wanted};
 use super::slot::Slot;
 use super::{Database, Key, Point, Record, RecordError, Row, RowAt, TableName};
 use crate::CommitPosition;
@@ -140,7 +140,8 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
         keys: &[Key],
     ) -> Result<Vec<RowOf>, RecordError<D::Error>> {
         let at = self.at().await?;
-        let mut rows = self.record.told(&at, table, Wanted::These(keys, None)).await?;
+        let facts = self.record.facts(&at, table).await?;
+        let mut rows = self.record.told(&at, table, facts, Wanted::These(keys)).await?;
         self.ask_live(&at, table, &mut rows).await?;
         Ok(rows)
     }
@@ -206,7 +207,7 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
         let at = self.at().await?;
         let facts = self.record.facts(&at, table).await?;
         let limit = limit.max(1);
-        let mut rows = self.record.told(&at, table, Wanted::Next { after, limit }).await?;
+        let mut rows = self.record.told(&at, table, facts, Wanted::Next { after, limit }).await?;
         let is_last = !facts.is_keyed || u64::try_from(rows.len()).is_ok_and(|keys| keys < limit);
         let next = if is_last { None } else { rows.last().and_then(|row| row.key.clone()) };
         self.ask_live(&at, table, &mut rows).await?;
@@ -242,7 +243,7 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
         let Some(live) = self.live.read(self.record, at, table, &keys).await? else {
             return Ok(());
         };
-        let told = self.record.told(at, table, Wanted::These(&keys, Some(&live))).await?;
+        let told = self.record.told_by_all(at, table, Some(&keys), Some(&live)).await?;
         let mut told: HashMap<Key, RowAt<Row>> =
             told.into_iter().filter_map(|row| Some((row.key?, row.row))).collect();
         for (key, row) in &mut unknown {

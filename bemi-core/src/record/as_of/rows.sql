@@ -2,31 +2,17 @@ live AS MATERIALIZED (
     SELECT v.live, (v.live ->> 'began')::bigint AS began, (v.live ->> 'xmax')::bigint AS xmax,
            array(SELECT x::bigint FROM jsonb_array_elements_text(v.live -> 'xip') AS x) AS xip
     FROM (SELECT $9::text::jsonb AS live) AS v
-), own_keys AS (
-    (SELECT c.primary_key AS key FROM {changes} AS c
-     WHERE c."table" = $4::text AND c.primary_key >= coalesce($7::text, '')
-       AND c.primary_key IS DISTINCT FROM $7::text AND $6::text IS NULL
-     ORDER BY c.primary_key LIMIT 1)
-    UNION ALL
-    SELECT (SELECT c.primary_key FROM {changes} AS c
-            WHERE c."table" = $4::text AND c.primary_key > k.key
-            ORDER BY c.primary_key LIMIT 1)
-    FROM own_keys AS k WHERE k.key IS NOT NULL
-), given_up_keys AS (
-    (SELECT c.previous_key AS key FROM {changes} AS c
-     WHERE c."table" = $4::text AND c.previous_key >= coalesce($7::text, '')
-       AND c.previous_key IS DISTINCT FROM $7::text AND $6::text IS NULL
-     ORDER BY c.previous_key LIMIT 1)
-    UNION ALL
-    SELECT (SELECT c.previous_key FROM {changes} AS c
-            WHERE c."table" = $4::text AND c.previous_key > k.key
-            ORDER BY c.previous_key LIMIT 1)
-    FROM given_up_keys AS k WHERE k.key IS NOT NULL
 ), keys AS MATERIALIZED (
     SELECT k.key FROM (
-        (SELECT o.key FROM own_keys AS o WHERE o.key IS NOT NULL LIMIT $8::text::bigint)
+        (SELECT c.primary_key AS key FROM {changes} AS c
+         WHERE c."table" = $4::text AND $6::text IS NULL AND c.primary_key >= coalesce($7::text, '')
+           AND c.primary_key IS DISTINCT FROM $7::text
+         GROUP BY c.primary_key ORDER BY c.primary_key LIMIT $8::text::bigint)
         UNION
-        (SELECT g.key FROM given_up_keys AS g WHERE g.key IS NOT NULL LIMIT $8::text::bigint)
+        (SELECT c.previous_key FROM {changes} AS c
+         WHERE c."table" = $4::text AND $6::text IS NULL AND c.previous_key >= coalesce($7::text, '')
+           AND c.previous_key IS DISTINCT FROM $7::text
+         GROUP BY c.previous_key ORDER BY c.previous_key LIMIT $8::text::bigint)
         UNION
         SELECT a.key FROM jsonb_array_elements_text($6::text::jsonb) AS a (key)
     ) AS k

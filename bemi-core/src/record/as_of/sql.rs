@@ -4,6 +4,8 @@
 //! same statements: see [`sql_text::as_of`](crate::record::sql_text::as_of).
 
 const BOUNDS: &str = include_str!("bounds.sql");
+const FACTS: &str = include_str!("facts.sql");
+const NEAREST: &str = include_str!("nearest.sql");
 const ROWS: &str = include_str!("rows.sql");
 const COVERAGE: &str = include_str!("coverage.sql");
 const MOVES: &str = include_str!("moves.sql");
@@ -18,11 +20,16 @@ const SEEN: &str = include_str!("seen.sql");
 /// What a column held that is gone since, a later row does not tell.
 const GONE: &str = "SELECT 'null'::jsonb AS missing, true AS is_unknown";
 
-/// What can be said about the table as a whole: one row, with the columns `is_keyed` and
-/// `is_complete`.
+/// What can be said about the table as a whole: see
+/// [`sql_text::as_of_facts`](crate::record::sql_text::as_of_facts).
 pub(crate) fn facts(changes: &str) -> String {
-    format!("WITH {BOUNDS} SELECT b.is_keyed, k.is_complete FROM bounds AS b CROSS JOIN known AS k")
-        .replace("{changes}", changes)
+    format!("WITH {BOUNDS} {FACTS}").replace("{changes}", changes)
+}
+
+/// What the nearest change tells alone: see
+/// [`sql_text::as_of_nearest`](crate::record::sql_text::as_of_nearest).
+pub(crate) fn nearest(changes: &str) -> String {
+    NEAREST.replace("{changes}", changes)
 }
 
 /// The rows: see [`sql_text::as_of`](crate::record::sql_text::as_of).
