@@ -40,6 +40,28 @@ async fn each_request_of_the_guide_is_answered() {
 }
 
 #[tokio::test]
+async fn each_filter_of_the_guide_is_one() {
+    let live = live().await;
+    let (_, filters) = GUIDE.split_once("### Filters").unwrap();
+    let (filters, _) = filters.split_once("\n### ").unwrap();
+    let rows = filters.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    for name in rows.flat_map(|(names, _)| names.split("`, `")) {
+        let value = match name {
+            "key" => "1&table=todo",
+            "operation" => "ddl",
+            "where" => "user_id%3D188",
+            "no-context" => "true",
+            "before" | "after" | "context" => "%7B%22a%22%3A1%7D",
+            "since" | "until" => "-2h",
+            "table" | "changed" | "trace" => "todo",
+            _ => panic!("{name} is not tried here"),
+        };
+        let answer = live.head(&format!("/changes/stream?{name}={value}")).await;
+        assert_eq!(answer.status, 200, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_looks_as_the_guide_shows_it() {
     let live = live().await;
     live.tracked

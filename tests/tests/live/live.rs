@@ -53,6 +53,11 @@ impl Live {
         http::ask(&self.address, "GET", target, &[BEARER]).await
     }
 
+    /// HEAD, with the token.
+    pub(crate) async fn head(&self, target: &str) -> Answer {
+        http::ask(&self.address, "HEAD", target, &[BEARER]).await
+    }
+
     /// Ends the worker and starts another one, which need not listen at the same port.
     pub(crate) async fn restart(&mut self, end: impl AsyncFnOnce(&mut RunningWorker)) {
         end(&mut self.worker).await;

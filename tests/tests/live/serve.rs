@@ -32,6 +32,25 @@ async fn what_another_process_stores_is_streamed() {
     server.wait(super::http::ANSWERED_WITHIN).await.assert_code(0);
 }
 
+#[tokio::test]
+async fn a_stream_that_cannot_go_on_says_so_and_ends() {
+    let tracked = Tracked::new(TODO).await;
+    let mut server = serve(&tracked).spawn();
+    let address = listens_at(&mut server).await;
+    let mut events = Events::open(&address, "/changes/stream", &[BEARER]).await;
+    tracked
+        .sql(
+            "ALTER TABLE changes RENAME TO elsewhere; \
+              UPDATE bemi.checkpoint SET position = position + 8, committed_at = now()",
+        )
+        .await;
+    let last = events.next().await.unwrap();
+    assert_eq!(last.name, "error");
+    assert!(last.data["error"].as_str().unwrap().contains("log"), "{last:?}");
+    assert_eq!(events.next().await, None);
+    assert!(server.stderr().contains("changes"), "{}", server.stderr());
+}
+
 /// As the guide says.
 #[tokio::test]
 async fn its_role_may_do_nothing_but_read_two_tables() {
