@@ -7,12 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod as_of;
 mod changes;
 mod elsewhere;
 mod endings;
 mod formats;
 mod history;
 mod requests;
+mod revert;
 mod shop;
 mod tail;
 mod terminal;
