@@ -1,1 +1,83 @@
-//! columns
+//! A row has the columns of its time.
+
+use bemi_tests::Tracked;
+
+use super::asked::{TODO, now, record, told};
+
+#[tokio::test]
+async fn a_row_has_the_columns_of_that_time() {
+    let tracked = Tracked::new(TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    let first = now(&tracked).await;
+    tracked.sql("ALTER TABLE todo ADD priority int DEFAULT 5, ADD note text").await;
+    let added = now(&tracked).await;
+    tracked.sql("ALTER TABLE todo RENAME task TO title").await;
+    let renamed = now(&tracked).await;
+    tracked.sql("ALTER TABLE todo DROP done").await;
+    let dropped = now(&tracked).await;
+    tracked.store().await;
+
+    let mut record = record(&tracked).await;
+    assert_eq!(told(&mut record.as_of(first), "1").await, r#"{"done":false,"id":1,"task":"a"}"#);
+    assert_eq!(
+        told(&mut record.as_of(added), "1").await,
+        r#"{"done":false,"id":1,"note":null,"priority":5,"task":"a"}"#
+    );
+    assert_eq!(
+        told(&mut record.as_of(renamed), "1").await,
+        r#"{"done":false,"id":1,"note":null,"priority":5,"title":"a"}"#
+    );
+    assert_eq!(
+        told(&mut record.as_of(dropped), "1").await,
+        r#"{"id":1,"note":null,"priority":5,"title":"a"}"#
+    );
+}
+
+#[tokio::test]
+async fn what_a_later_row_does_not_have_is_not_told_by_it() {
+    let tracked = Tracked::untracked(bemi_tests::shared_cluster(), TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a'), (2, 'b')").await;
+    tracked.setup(&["--all-tables", "--replica-identity", "full"]).await;
+    let then = now(&tracked).await;
+    tracked.sql("ALTER TABLE todo RENAME task TO title; ALTER TABLE todo ADD note text").await;
+    tracked.sql("UPDATE todo SET note = 'x' WHERE id = 1; ALTER TABLE todo DROP done; DELETE FROM todo WHERE id = 2").await;
+    tracked.store().await;
+
+    let mut record = record(&tracked).await;
+    let mut then = record.as_of(then);
+    assert_eq!(told(&mut then, "1").await, r#"{"done":false,"id":1,"task":"a"}"#);
+    assert_eq!(told(&mut then, "2").await, "incomplete done");
+}
+
+#[tokio::test]
+async fn a_row_that_a_rewrite_may_have_changed_is_unknown_until_its_next_change() {
+    let tracked = Tracked::new(TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a'), (2, 'b')").await;
+    tracked.sql("ALTER TABLE todo ALTER task TYPE text USING task || '!'").await;
+    tracked.sql("ALTER TABLE todo ALTER task TYPE varchar(50)").await;
+    let rewritten = now(&tracked).await;
+    tracked.sql("UPDATE todo SET done = true WHERE id = 1").await;
+    tracked.store().await;
+
+    let mut record = record(&tracked).await;
+    let mut rewritten = record.as_of(rewritten);
+    // By its next change it is known.
+    assert_eq!(told(&mut rewritten, "1").await, r#"{"done":false,"id":1,"task":"a!"}"#);
+    assert_eq!(told(&mut rewritten, "2").await, "rewritten");
+    assert_eq!(told(&mut rewritten, "3").await, "absent");
+}
+
+#[tokio::test]
+async fn after_another_key_rows_are_known_from_their_next_change() {
+    let tracked = Tracked::new(TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    tracked.sql("ALTER TABLE todo DROP CONSTRAINT todo_pkey, ADD PRIMARY KEY (task)").await;
+    let other = now(&tracked).await;
+    tracked.sql("UPDATE todo SET done = true").await;
+    tracked.store().await;
+
+    let mut record = record(&tracked).await;
+    let mut other = record.as_of(other);
+    assert_eq!(told(&mut other, "1").await, "rewritten");
+    assert_eq!(told(&mut other, "a").await, r#"{"done":false,"id":1,"task":"a"}"#);
+}

@@ -12,9 +12,11 @@
 )]
 
 mod asked;
+mod chance;
 mod columns;
 mod coverage;
 mod diff;
+mod histories;
 mod holes;
 mod live;
 mod points;
