@@ -78,7 +78,7 @@ async fn everything_since_a_commit_goes_back_to_it() {
     case.committed("UPDATE todo SET id = 5 WHERE id = 2; INSERT INTO todo VALUES (2, 'new')").await;
     let plan = case.revert(&Selection::After(then)).await;
     // One statement for each row.
-    assert_eq!(shown(&plan), ["DELETE todo 2", "UPDATE todo 1 (done, task)", "UPDATE todo 5 (id)"]);
+    assert_eq!(shown(&plan), ["DELETE todo 2", "UPDATE todo 5 (id)", "UPDATE todo 1 (done, task)"]);
     assert_eq!(case.rows("todo").await, "(1,a,f) (2,b,f)");
 }
 

@@ -1,6 +1,8 @@
 //! Which statements a plan has, in which order, and what each writes.
 
-use bemi_core::record::OnConflict::Abort;
+use bemi_core::record::ConflictKind::IncompleteRecord;
+use bemi_core::record::Handling::Blocks;
+use bemi_core::record::OnConflict::{Abort, Force, Skip};
 use bemi_core::record::{RevertError, RevertOptions};
 use bemi_tests::{Tracked, shared_cluster};
 
@@ -117,10 +119,10 @@ async fn keys_that_moved_go_back_with_what_refers_to_them() {
         [
             "UPDATE account [\"2\",\"n\"] (number)",
             "UPDATE card 2 (note)",
-            "FOLLOW card 1",
             "FOLLOW part [\"2\",\"n\",\"7\"]",
             "FOLLOW piece -",
-            "FOLLOW piece -"
+            "FOLLOW piece -",
+            "FOLLOW card 1"
         ]
     );
     assert_eq!(case.rows("card").await, "(1,n,1,a) (2,n,1,b)");
@@ -169,10 +171,11 @@ async fn a_key_that_was_given_again_is_one_row() {
 
 #[tokio::test]
 async fn truncate_brings_back_the_rows_that_the_table_had_just_before() {
-    let mut case = Case::new(
-        "CREATE TABLE t (id int PRIMARY KEY, a text); CREATE TABLE bag (a int); CREATE TABLE c (id int REFERENCES t)",
-    )
-    .await;
+    let tables = "CREATE TABLE t (id int PRIMARY KEY, a text); CREATE TABLE bag (a int); \
+        CREATE TABLE c (id int REFERENCES t)";
+    let tracked = Tracked::new("").await;
+    tracked.sql(tables).await;
+    let mut case = Case::of(tracked).await;
     case.committed("INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO bag VALUES (1), (1), (2); INSERT INTO c VALUES (1)").await;
     let emptied = case
         .committed(
@@ -184,6 +187,20 @@ async fn truncate_brings_back_the_rows_that_the_table_had_just_before() {
     assert_eq!(case.rows("t").await, "(1,a) (2,b)");
     assert_eq!(case.rows("bag").await, "(1) (1) (2)");
     assert_eq!(case.rows("c").await, "(1)");
+}
+
+#[tokio::test]
+async fn rows_that_a_truncate_took_and_that_nobody_knows_are_a_conflict() {
+    let mut case = Case::new("CREATE TABLE t (id int PRIMARY KEY, a text)").await;
+    case.committed("INSERT INTO t VALUES (1, 'a')").await;
+    // Whether there were others before the table was tracked is not in the record.
+    let emptied = case.committed("TRUNCATE t").await;
+    for way in [Abort, Force] {
+        assert_eq!(case.conflicts(&emptied, way).await, [(IncompleteRecord, Blocks)]);
+    }
+    // Those that are known can be had.
+    let plan = case.revert_by(&emptied, Skip).await;
+    assert_eq!(shown(&plan), ["INSERT t 1"]);
 }
 
 #[tokio::test]
@@ -308,6 +325,25 @@ async fn triggers_run_as_always() {
     let changed = case.committed("UPDATE t SET a = 'b'").await;
     case.revert(&changed).await;
     assert_eq!(case.rows("t").await, "(1,a,2)");
+}
+
+#[tokio::test]
+async fn keys_are_found_by_what_the_server_writes_whatever_their_type() {
+    let mut case = Case::new(
+        "CREATE TABLE k (c char(3), b boolean, at timestamptz, n numeric, PRIMARY KEY (c, b, at, n), v int); \
+         CREATE TABLE one (c char(3) PRIMARY KEY, v int)",
+    )
+    .await;
+    case.committed("INSERT INTO k VALUES ('a', true, '2026-01-01 00:00+09', 1.50, 1); INSERT INTO one VALUES ('b', 1)").await;
+    let before = (case.rows("k").await, case.rows("one").await);
+    let changed = case.committed("UPDATE k SET v = 2; UPDATE one SET v = 2").await;
+    case.source
+        .client()
+        .batch_execute("SET TIME ZONE 'Asia/Tokyo'; SET DateStyle = 'German'")
+        .await
+        .unwrap();
+    case.revert(&changed).await;
+    assert_eq!((case.rows("k").await, case.rows("one").await), before);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::cells::{Cell, Cells, object};
 use super::facts::{Form, Table};
-use super::live::{LiveRow, by_text, parts, readable};
+use super::live::{LiveRow, by_text, parts, readable, written};
 use super::references::Carried;
 use super::simulate::Slot;
 use super::text::Text;
@@ -242,7 +242,8 @@ impl<'a> Seen<'a> {
             let quoted = identifier(name);
             // Of json the text itself tells: jsonb may not be able to hold it.
             if by_text(column) || cell.as_text().is_some() {
-                selected.push(format!("{alias}.{quoted}::text AS {quoted}"));
+                let text = written(&format!("{alias}.{quoted}"));
+                selected.push(format!("{text} AS {quoted}"));
                 let text = self.live.texts.get(name).and_then(Option::as_deref);
                 let text = text.or(cell.as_text());
                 expected.push((name, text.map_or_else(|| Cell::json("null"), Cell::text)));

@@ -68,7 +68,11 @@ impl Live {
                 Some(rows) => {
                     let rows: Result<Vec<LiveRow>, _> =
                         rows.iter().map(|row| read(row, table, &encoded)).collect();
-                    live.rows.insert(index, rows.map_err(unreadable)?);
+                    let mut rows = rows.map_err(unreadable)?;
+                    // Two keys may be equal to one, as of citext.
+                    rows.sort_by(|one, other| one.place.cmp(&other.place));
+                    rows.dedup_by(|one, other| one.place == other.place);
+                    live.rows.insert(index, rows);
                 }
                 None => {
                     let mut one = Found::new(ConflictKind::SchemaChanged, table.name())
@@ -121,15 +125,24 @@ pub(super) fn by_text(column: &super::facts::Column) -> bool {
     matches!(column.form, Form::Json | Form::Text)
 }
 
+/// A value as the server writes it, which is what the record has. A cast to text may be another thing:
+/// of a `char(3)` it drops blanks, of a boolean it gives a word.
+pub(super) fn written(value: &str) -> String {
+    format!("CASE WHEN {value} IS DISTINCT FROM NULL THEN concat({value}) END")
+}
+
 /// What is selected of a row `t`, whose JSON is `row`.
 fn selected(table: &Table, encoded: &BTreeSet<String>, row: &str) -> String {
     let key: Vec<String> =
-        table.key.iter().map(|name| format!("t.{}::text", identifier(name))).collect();
+        table.key.iter().map(|name| written(&format!("t.{}", identifier(name)))).collect();
     let texts: Vec<String> = readable(table)
         .filter(|column| {
             by_text(column) || column.missing.is_some() || encoded.contains(&column.name)
         })
-        .map(|column| format!("t.{0}::text AS {0}", identifier(&column.name)))
+        .map(|column| {
+            let name = identifier(&column.name);
+            format!("{} AS {name}", written(&format!("t.{name}")))
+        })
         .collect();
     format!(
         "SELECT jsonb_build_object('place', t.tableoid::text || t.ctid::text, \
@@ -147,7 +160,7 @@ fn row_json(table: &Table) -> String {
             let name = identifier(&column.name);
             match column.form {
                 Form::Json => format!("{} AS {name}", jsonb_or_null(&format!("t.{name}"))),
-                Form::Text => format!("t.{name}::text AS {name}"),
+                Form::Text => format!("{} AS {name}", written(&format!("t.{name}"))),
                 Form::Plain | Form::Hstore | Form::Nested => format!("t.{name}"),
             }
         })

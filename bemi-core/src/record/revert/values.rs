@@ -142,7 +142,7 @@ fn reading(table: &Table, shape: &Shape, rows: &[Written<'_>]) -> Sql {
         } else {
             let text = format!("(e.v -> 'x' ->> {})", super::text::quoted(name));
             differing.push(format!(
-                "CASE WHEN {text}::{}::text IS DISTINCT FROM {text} THEN ARRAY[{}] END",
+                "CASE WHEN concat({text}::{}) IS DISTINCT FROM {text} THEN ARRAY[{}] END",
                 column.cast,
                 super::text::quoted(name)
             ));
