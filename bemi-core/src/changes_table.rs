@@ -50,6 +50,42 @@ pub const COLUMNS: &[Column] = &[
     optional("encoded", "text[]"),
 ];
 
+/// An index of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Index {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is of, as the server shows it behind `USING`.
+    pub definition: &'static str,
+}
+
+impl Index {
+    /// The statement that creates it in `schema`.
+    #[must_use]
+    pub fn create_statement(&self, schema: &str) -> String {
+        let Self { name, definition } = self;
+        format!("CREATE INDEX {name} ON {}.{} USING {definition}", quote(schema), quote(TABLE))
+    }
+}
+
+/// The indexes beside the key.
+pub const INDEXES: &[Index] = &[
+    Index {
+        name: "changes_record_idx",
+        definition: "btree (\"table\", primary_key, commit_position, sequence)",
+    },
+    Index {
+        name: "changes_previous_key_idx",
+        definition: "btree (\"table\", previous_key, commit_position, sequence) WHERE (previous_key IS NOT NULL)",
+    },
+    Index {
+        name: "changes_truncate_idx",
+        definition: "btree (\"table\", commit_position, sequence) WHERE (operation = 'TRUNCATE'::text)",
+    },
+    Index { name: "changes_commit_position_idx", definition: "btree (commit_position, sequence)" },
+];
+
 /// The statements that create the table and its indexes in `schema`, one each.
 ///
 /// The indexes are what exactly-once and the questions that everybody asks need: by time (the key),
@@ -72,25 +108,15 @@ pub fn create_statements(schema: &str) -> Vec<String> {
             format!("    {} {}{not_null}{default}", quote(column.name), column.data_type)
         })
         .collect();
-    vec![
-        format!(
-            "CREATE TABLE {table} (\n{},\n    PRIMARY KEY (committed_at, id)\n)",
-            columns.join(",\n")
-        ),
-        format!(
-            "CREATE INDEX changes_record_idx ON {table} (\"table\", primary_key, commit_position, sequence)"
-        ),
-        format!(
-            "CREATE INDEX changes_previous_key_idx ON {table} (\"table\", previous_key, commit_position, sequence) WHERE previous_key IS NOT NULL"
-        ),
-        format!(
-            "CREATE INDEX changes_truncate_idx ON {table} (\"table\", commit_position, sequence) WHERE operation = 'TRUNCATE'"
-        ),
-        format!("CREATE INDEX changes_commit_position_idx ON {table} (commit_position, sequence)"),
-        format!(
-            "COMMENT ON TABLE {table} IS 'Row changes with their context, stored by bemi-worker. Append-only; order by commit_position, sequence.'"
-        ),
-    ]
+    let create = format!(
+        "CREATE TABLE {table} (\n{},\n    PRIMARY KEY (committed_at, id)\n)",
+        columns.join(",\n")
+    );
+    let comment = format!(
+        "COMMENT ON TABLE {table} IS 'Row changes with their context, stored by bemi-worker. Append-only; order by commit_position, sequence.'"
+    );
+    let indexes = INDEXES.iter().map(|index| index.create_statement(schema));
+    std::iter::once(create).chain(indexes).chain([comment]).collect()
 }
 
 fn quote(identifier: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::finding::Diagnosis;
-use super::{context, coverage, rules};
+use super::{context, coverage, record, rules};
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::LOOK_INTERVAL;
@@ -40,9 +40,11 @@ pub(super) fn check(
         rules::unmatched(facts, &rules, diagnosis);
         identities(facts, &rules, diagnosis);
         coverage::check(config, facts, &rules, diagnosis);
+        record::events(config, facts, &rules, diagnosis);
         slot(config, facts, diagnosis);
     }
     destination(config, facts, diagnosis);
+    record::indexes(facts, diagnosis);
     gaps(facts, diagnosis);
     Ok(())
 }

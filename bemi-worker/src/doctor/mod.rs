@@ -12,6 +12,7 @@ mod context;
 mod coverage;
 mod facts;
 mod finding;
+mod record;
 mod rules;
 
 pub use finding::{Diagnosis, Finding, Level};

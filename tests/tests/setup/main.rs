@@ -23,4 +23,5 @@ mod set_context;
 mod slots;
 mod tls;
 mod tracking;
+mod upgrade;
 mod versions;

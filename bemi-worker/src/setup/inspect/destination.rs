@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bemi_core::changes_table::{COLUMNS, TABLE};
+use bemi_core::changes_table::{COLUMNS, INDEXES, Index, TABLE};
 use tokio_postgres::{Client, Error};
 
 use super::source::exists;
@@ -50,9 +50,18 @@ pub(crate) struct ChangesTable {
     pub(crate) columns: Vec<(String, String, bool, bool)>,
     /// The columns of its primary key.
     pub(crate) key: Vec<String>,
+    /// Its indexes that are valid: name, and what the server shows behind `USING`.
+    pub(crate) indexes: Vec<(String, String)>,
 }
 
 impl ChangesTable {
+    /// The indexes of ours that it lacks, also where another one has the name.
+    pub(crate) fn missing_indexes(&self) -> impl Iterator<Item = &'static Index> + '_ {
+        INDEXES.iter().filter(|ours| {
+            !self.indexes.iter().any(|(_, definition)| definition == ours.definition)
+        })
+    }
+
     /// Why this is not the table that the worker stores into; `None` if it is.
     pub(crate) fn unlike_ours(&self) -> Option<String> {
         if !self.is_table {
@@ -218,7 +227,27 @@ async fn read_changes(client: &Client, schema: &str) -> Result<Option<ChangesTab
         is_adopted: row.try_get(3)?,
         columns,
         key: row.try_get(2)?,
+        indexes: read_indexes(client, oid).await?,
     }))
+}
+
+async fn read_indexes(client: &Client, table: u32) -> Result<Vec<(String, String)>, Error> {
+    let rows = client
+        .query(
+            "SELECT c.relname::text, pg_catalog.pg_get_indexdef(c.oid)
+             FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+             WHERE x.indrelid = $1 AND x.indisvalid",
+            &[&table],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let whole: String = row.try_get(1)?;
+            // Names before it may hold anything; what is behind it is of `changes`, whose columns' do not.
+            let definition = whole.rsplit_once(" USING ").map_or("", |(_, definition)| definition);
+            Ok((row.try_get(0)?, definition.to_owned()))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -234,7 +263,21 @@ mod tests {
                 .map(|c| (c.name.to_owned(), c.data_type.to_owned(), c.not_null, false))
                 .collect(),
             key: vec!["committed_at".to_owned(), "id".to_owned()],
+            indexes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn an_index_is_known_by_what_it_is_of_and_not_by_its_name() {
+        let mut table = ours();
+        assert_eq!(table.missing_indexes().count(), INDEXES.len());
+        table.indexes = INDEXES
+            .iter()
+            .map(|index| (format!("other_{}", index.name), index.definition.to_owned()))
+            .collect();
+        table.indexes[0].1 = "btree (\"table\", primary_key, committed_at)".to_owned();
+        let missing: Vec<_> = table.missing_indexes().map(|index| index.name).collect();
+        assert_eq!(missing, ["changes_record_idx"]);
     }
 
     #[test]

@@ -201,6 +201,7 @@ mod tests {
                 })
                 .collect(),
             key: vec!["id".to_owned()],
+            indexes: Vec::new(),
         }
     }
 

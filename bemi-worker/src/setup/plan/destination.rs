@@ -1,10 +1,11 @@
 //! The worker's own tables in the destination, and `changes`.
 
 use bemi_core::changes_table;
+use postgres_protocol::escape::escape_identifier;
 
 use super::{Action, Plan, Side};
 use crate::config::Config;
-use crate::setup::inspect::Found;
+use crate::setup::inspect::{ChangesTable, Found};
 use crate::setup::source_schema::create_schema;
 use crate::sink::CREATE_STATEMENTS;
 
@@ -28,11 +29,32 @@ pub(super) fn plan(config: &Config, found: &Found, plan: &mut Plan) {
             Action::Sql(create_schema(schema)),
         );
     }
+    if let Some(changes) = destination.changes.as_ref().filter(|c| c.unlike_ours().is_none()) {
+        plan_indexes(config, changes, plan);
+    }
     if destination.changes.is_none() {
         plan.step(
             Side::Destination,
             format!("create table {schema}.changes"),
             Action::Sql(changes_table::create_statements(schema)),
+        );
+    }
+}
+
+/// Indexes that are of a later version than the table. The worker waits while one is made; readers do not.
+fn plan_indexes(config: &Config, changes: &ChangesTable, plan: &mut Plan) {
+    let schema = &config.changes_schema;
+    for index in changes.missing_indexes() {
+        let mut sql = Vec::new();
+        // Of that name, it is the one of a version before.
+        if changes.indexes.iter().any(|(name, _)| name == index.name) {
+            sql.push(format!("DROP INDEX {}.{}", escape_identifier(schema), index.name));
+        }
+        sql.push(index.create_statement(schema));
+        plan.step(
+            Side::Destination,
+            format!("create index {} on {schema}.changes", index.name),
+            Action::Sql(sql),
         );
     }
 }

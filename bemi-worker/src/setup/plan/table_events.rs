@@ -50,13 +50,15 @@ pub(super) fn untracked(tables: &[String]) -> Vec<String> {
     sql
 }
 
+/// The tracked tables of which nobody knows since when they are.
+pub(crate) fn untold<'a>(config: &Config, found: &'a Found, rules: &Rules) -> Vec<&'a Table> {
+    let tracked = tracked(config, &found.source, rules);
+    tracked.into_values().filter(|table| !is_told(found, table)).collect()
+}
+
 /// The tables that are tracked when all steps are taken, by their names in SQL. One that was renamed stays
 /// published, whatever the patterns say.
-pub(crate) fn tracked<'a>(
-    config: &Config,
-    source: &'a Source,
-    rules: &Rules,
-) -> BTreeMap<String, &'a Table> {
+fn tracked<'a>(config: &Config, source: &'a Source, rules: &Rules) -> BTreeMap<String, &'a Table> {
     let mut tracked = rules.selected(&source.tables);
     let published = source.tables.iter().filter(|table| {
         table.root.is_none() && !rules.unpublishes(table) && is_published(config, source, table)

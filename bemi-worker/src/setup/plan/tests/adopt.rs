@@ -22,6 +22,7 @@ fn tracked_before(slots: Vec<(SlotName, SlotState)>) -> Found {
         is_adopted: false,
         columns: Vec::new(),
         key: vec!["id".to_owned()],
+        indexes: Vec::new(),
     });
     found.original = Original {
         slots,
