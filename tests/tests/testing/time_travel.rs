@@ -94,7 +94,11 @@ async fn foreign_keys_hold_on_the_way() {
     recording.roll_back_to(filled).await.unwrap();
     recording.roll_back_to(empty).await.unwrap();
     let (_, made) = recording.changes_of(recording.forward()).await.unwrap();
-    made.assert([created("todo").key(1), created("note").key(1), created("note").key(2)]);
+    assert_eq!(made.changes().len(), 3);
+    assert_eq!(made.changes()[0].table, "todo");
+    for note in [1, 2] {
+        made.assert_any(created("note").key(note).after("todo", 1));
+    }
 }
 
 #[tokio::test]
