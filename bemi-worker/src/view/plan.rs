@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bemi_core::record::{
-    Action, ColumnChange, Conflict, ConflictKind, Handling, Plan, Statement, Summary,
+    Action, ColumnChange, Conflict, ConflictKind, Handling, Key, Plan, Statement, Summary,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -65,7 +65,7 @@ pub(crate) fn write_json(out: &mut dyn Write, plan: &Plan) -> io::Result<()> {
             action: statement.action(),
             schema: statement.table().schema(),
             table: statement.table().table(),
-            primary_key: statement.key().map(|key| key.as_str()),
+            primary_key: statement.key().map(Key::as_str),
             columns: statement.columns(),
         };
         json::write(out, &told)?;
@@ -91,7 +91,7 @@ fn told(conflict: &Conflict) -> Told<'_> {
         handling: conflict.handling,
         schema: conflict.table.schema(),
         table: conflict.table.table(),
-        primary_key: conflict.key.as_ref().map(|key| key.as_str()),
+        primary_key: conflict.key.as_ref().map(Key::as_str),
         change: conflict.change.map(|id| id.to_string()),
         columns: &conflict.columns,
         detail: &conflict.detail,

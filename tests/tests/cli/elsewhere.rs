@@ -95,3 +95,31 @@ async fn a_source_that_does_not_answer_is_told_and_the_record_is_as_it_is() {
     assert_eq!(what(&lines(&output.stdout)), ["CREATE 1"]);
     assert!(output.stderr.contains("the source cannot be asked"), "{output}");
 }
+
+#[tokio::test]
+async fn the_past_is_known_up_to_now_though_nothing_was_written_since() {
+    let shop = Apart::new(TODO).await;
+    shop.tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    for point in ["now", "-0s"] {
+        let output = shop.run(&["as-of", point, "todo", "1"]).await.assert_code(0);
+        assert!(output.stdout.contains("  task: \"a\"\n"), "{output}");
+    }
+    let now: String = shop
+        .tracked
+        .value("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+        .await;
+    shop.run(&["as-of", &now, "todo", "1"]).await.assert_code(0);
+    let output = shop.run(&["diff", &now, "now"]).await.assert_code(0);
+    assert_eq!(output.stderr, "no rows differ\n");
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_written_to_the_source() {
+    let shop = Apart::new(TODO).await;
+    shop.tracked.sql("INSERT INTO todo VALUES (1, 'a'); UPDATE todo SET task = 'b'").await;
+    let which = ["revert", "where", "--table", "todo", "--operation", "update", "--yes"];
+    shop.run(&which).await.assert_code(0);
+    assert_eq!(shop.tracked.value::<String>("SELECT task FROM todo").await, "a");
+    let output = shop.run(&["history", "todo", "1", "--format", "json"]).await.assert_code(0);
+    assert_eq!(what(&lines(&output.stdout)), ["UPDATE 1", "UPDATE 1", "CREATE 1"]);
+}
