@@ -12,6 +12,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 const GUIDE: &str = include_str!("../../docs/guide/jobs-and-scripts.md");
+const ADAPTERS: &str = include_str!("../../docs/guide/adapters.md");
 const README: &str = include_str!("../../README.md");
 
 /// A change as it is printed: what happened, and the context without the statement's text.
@@ -106,4 +107,34 @@ fn what_a_service_does_for_another_has_the_context_of_the_first_request() {
             ("stock pear: UPDATE".to_owned(), order("stock", "42", "pear")),
         ]
     );
+}
+
+#[test]
+fn a_support_case_goes_from_who_changed_this_to_undone() {
+    assert!(ADAPTERS.contains("cargo run -p bemi-examples --bin history"));
+    let mut history = Command::new(env!("CARGO_BIN_EXE_history"));
+    let output = history.env_remove("DATABASE_URL").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let (story, table) = printed.split_once("\n\n").unwrap();
+    assert_eq!(
+        story,
+        r#"who changed product 26: {"import":"prices.csv","user":"ben"}
+  price: 24.90 → 2.49
+before that it was {"id":26,"name":"Teapot","price":24.90}
+to undo it: 1 row of product updated"#
+    );
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .map(|line| line.split('|').map(str::trim).collect())
+        .filter(|cells: &Vec<&str>| cells.len() == 4 && !cells[0].is_empty())
+        .collect();
+    assert_eq!(
+        rows.iter().map(|cells| &cells[..3]).collect::<Vec<_>>(),
+        [["product", "UPDATE", "26"], ["product", "UPDATE", "26"], ["answer", "CREATE", "1"]]
+    );
+    assert!(rows[1][3].contains(r#""user": "ana""#), "{table}");
+    assert!(table.contains(r#""reason": "ticket 4711""#), "{table}");
 }

@@ -15,9 +15,8 @@ use sqlx::PgPool;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS product (id bigint PRIMARY KEY, name text NOT NULL, price numeric NOT NULL);
-    CREATE TABLE IF NOT EXISTS ticket (id bigint PRIMARY KEY, answer text NOT NULL);
-    TRUNCATE product, ticket;
-    INSERT INTO product VALUES (26, 'Teapot', 24.90)";
+    CREATE TABLE IF NOT EXISTS answer (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ticket bigint, text text);
+    INSERT INTO product VALUES (26, 'Teapot', 24.90) ON CONFLICT DO NOTHING";
 
 fn main() -> ExitCode {
     program::run(program::play(SCHEMA, async |stage| {
@@ -30,7 +29,7 @@ fn main() -> ExitCode {
         // A customer calls, and Ana answers.
         let request = Context::new().with("user", "ana");
         with_context(request, support(&db, 26, 4711)).await?;
-        print!("{}", stage.changes(&["product", "ticket"], 3).await?);
+        print!("{}", stage.changes(&["product", "answer"], 3).await?);
         Ok(())
     }))
 }
@@ -62,7 +61,7 @@ async fn support(db: &BemiPool, product: i64, ticket: i64) -> Result<()> {
     let plan = undo.plan(&mut tx, &options).await?;
     println!("to undo it: {}", plan.summary());
     plan.apply(&mut tx).await?;
-    let answer = sqlx::query("INSERT INTO ticket VALUES ($1, 'The price is right again.')");
+    let answer = sqlx::query("INSERT INTO answer (ticket, text) VALUES ($1, 'It is right again.')");
     answer.bind(ticket).execute(&mut *tx).await?;
     tx.commit().await?;
     println!();
