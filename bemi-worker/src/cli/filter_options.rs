@@ -63,11 +63,11 @@ pub(super) struct FilterOptions {
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which changes")]
 pub(super) struct SpanOptions {
-    /// Behind this point: an instant, how long ago, or a place as @tx:740
+    /// Since this point: an instant, how long ago (-2h), or behind a place, as @tx:740
     #[arg(long, value_name = "POINT", allow_hyphen_values = true)]
     since: Option<Point>,
 
-    /// Up to this point
+    /// Until this point: before an instant, or up to a place
     #[arg(long, value_name = "POINT", allow_hyphen_values = true)]
     until: Option<Point>,
 }

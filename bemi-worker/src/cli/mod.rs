@@ -74,12 +74,12 @@ enum Command {
     History(history::Arguments),
     Changes(changes::Arguments),
     Show(show::Arguments),
+    Requests(requests::Arguments),
     AsOf(as_of::Arguments),
     Diff(diff::Arguments),
     Coverage(coverage::Arguments),
     Revert(revert::Arguments),
     Tail(tail::Arguments),
-    Requests(requests::Arguments),
 }
 
 /// How the output of a command that shows something looks.

@@ -1,11 +1,12 @@
 //! A change for people: what happened to which row, when and by whom, and field by field what became
 //! of it.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use bemi_core::record::TableName;
 use bemi_core::{Change, Operation};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::field;
 use super::screen::{Ink, Line, Screen};
@@ -14,7 +15,7 @@ use super::screen::{Ink, Line, Screen};
 pub(crate) fn write(out: &mut dyn Write, screen: Screen, change: &Change) -> io::Result<()> {
     heading(change).write(out, screen)?;
     place(change).write(out, screen)?;
-    let context = context_pieces(&change.context);
+    let context = context_pieces(&in_short(&change.context));
     if !context.is_empty() {
         let line = Line::new().with(Ink::Faint, "  context  ");
         line.with(Ink::Plain, &context.join(", ")).write(out, screen)?;
@@ -59,6 +60,18 @@ fn place(change: &Change) -> Line {
         return line;
     }
     line.with(Ink::Faint, &format!(", transaction {}", change.transaction_id))
+}
+
+/// The context, with how many changes a revert took back instead of which.
+fn in_short(context: &Value) -> Cow<'_, Value> {
+    let Some(count) = context.pointer("/revert_of/count").and_then(Value::as_u64) else {
+        return Cow::Borrowed(context);
+    };
+    let mut short = context.clone();
+    if let Some(revert_of) = short.get_mut("revert_of") {
+        *revert_of = json!({"count": count});
+    }
+    Cow::Owned(short)
 }
 
 /// The keys of a context with their values, the statement last; nothing where nobody said.
