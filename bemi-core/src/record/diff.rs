@@ -265,7 +265,7 @@ fn between(from: &At, to: &At) -> (CommitPosition, CommitPosition) {
     (from.position.min(to.position), from.position.max(to.position))
 }
 
-/// The rows that are not the same, or not known.
+/// The rows that are not the same, so far as they are known.
 fn differing(table: &TableName, before: Vec<RowOf>, after: Vec<RowOf>) -> Vec<RowDiff> {
     let mut after: HashMap<Option<Key>, RowAt<Row>> =
         after.into_iter().map(|row| (row.key, row.row)).collect();
@@ -273,8 +273,12 @@ fn differing(table: &TableName, before: Vec<RowOf>, after: Vec<RowOf>) -> Vec<Ro
         .into_iter()
         .filter_map(|row| {
             let after = after.remove(&row.key).unwrap_or(RowAt::Absent);
-            let differs = row.row != after || matches!(after, RowAt::Unknown(_));
-            differs.then(|| RowDiff { table: table.clone(), key: row.key, before: row.row, after })
+            (row.row != after).then(|| RowDiff {
+                table: table.clone(),
+                key: row.key,
+                before: row.row,
+                after,
+            })
         })
         .collect()
 }

@@ -46,6 +46,7 @@ async fn where_changes_tell_the_key_alone_it_is_known_from_the_baseline_on() {
     tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
     tracked.setup(&["--all-tables", "--replica-identity", "keep"]).await;
     tracked.worker(&["backfill", "--all-tables"]).run_to_end().await.assert_code(0);
+    tracked.store().await;
 
     let coverage = coverage(&tracked).await;
     assert_eq!(coverage.identity, Some(Identity::Key));

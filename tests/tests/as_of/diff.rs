@@ -23,7 +23,8 @@ fn shown(row: RowDiff) -> String {
 
 #[tokio::test]
 async fn a_diff_is_the_net_of_the_changes_in_between() {
-    let tracked = Tracked::new(&format!("{TODO}; CREATE TABLE note (t text)")).await;
+    let tracked = Tracked::new("").await;
+    tracked.sql(&format!("{TODO}; CREATE TABLE note (t text)")).await;
     tracked.sql("INSERT INTO todo VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'); INSERT INTO note VALUES ('x')").await;
     let from = now(&tracked).await;
     tracked

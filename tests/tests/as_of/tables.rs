@@ -17,7 +17,8 @@ async fn rows(
 
 #[tokio::test]
 async fn a_table_has_the_rows_that_were_there() {
-    let tracked = Tracked::new(TODO).await;
+    let tracked = Tracked::new("").await;
+    tracked.sql(TODO).await;
     tracked.sql("INSERT INTO todo SELECT g, 't' || g FROM generate_series(1, 25) g").await;
     tracked.sql("DELETE FROM todo WHERE id > 3; UPDATE todo SET id = 30 WHERE id = 3").await;
     let then = now(&tracked).await;
@@ -40,7 +41,8 @@ async fn a_table_has_the_rows_that_were_there() {
 
 #[tokio::test]
 async fn pages_are_the_whole_table() {
-    let tracked = Tracked::new(TODO).await;
+    let tracked = Tracked::new("").await;
+    tracked.sql(TODO).await;
     tracked.sql("INSERT INTO todo SELECT g, 't' || g FROM generate_series(1, 25) g; DELETE FROM todo WHERE id % 3 = 0").await;
     let then = now(&tracked).await;
     tracked.store().await;
@@ -80,7 +82,8 @@ async fn a_table_is_complete_only_if_all_its_rows_are_known() {
 
 #[tokio::test]
 async fn rows_without_a_key_are_counted() {
-    let tracked = Tracked::new("CREATE TABLE note (t text, n int)").await;
+    let tracked = Tracked::new("").await;
+    tracked.sql("CREATE TABLE note (t text, n int)").await;
     tracked.sql("INSERT INTO note VALUES ('a', 1), ('a', 1), ('b', 2), ('c', 3)").await;
     tracked.sql("DELETE FROM note WHERE ctid = (SELECT min(ctid) FROM note); UPDATE note SET n = 1, t = 'a' WHERE t = 'c'").await;
     let then = now(&tracked).await;

@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::At;
-use crate::Lsn;
 use crate::record::sql::identifier;
 use crate::record::{Database, Key, Record, RecordError, Sql, TableName};
 
@@ -31,7 +30,6 @@ struct Shape {
     columns: Box<RawValue>,
     /// Columns that the stream does not have.
     unsent: Vec<String>,
-    began: Lsn,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +49,6 @@ struct Seen {
 /// The key is the primary key; else the index of the replica identity. Generated columns are sent from
 /// 18 on, the stored ones.
 const SHAPE: &str = "SELECT json_build_object(\
-     'began', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0', \
      'key', (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'data_type', t.typname) ORDER BY k.nr), '[]') \
              FROM (SELECT i.indkey, i.indnkeyatts FROM pg_index AS i WHERE i.indrelid = c.oid \
                      AND i.indisvalid AND (i.indisprimary OR i.indisreplident) \
@@ -110,50 +107,125 @@ impl<S> Live<'_, S> {
     }
 }
 
-async fn rows_of<S: Database>(
+impl<S> Live<'_, S> {
+    /// The keys of all rows that are there now; `None` where there is no source to be asked, or no such
+    /// table in it any more.
+    pub(super) async fn keys<D: Database>(
+        &mut self,
+        record: &mut Record<D>,
+        at: &At,
+        table: &TableName,
+    ) -> Result<Option<Vec<Key>>, RecordError<D::Error>>
+    where
+        S: Database<Error = D::Error>,
+    {
+        match self {
+            Self::None => Ok(None),
+            Self::Here => {
+                let keys = keys_of(&mut record.database, table).await?;
+                record.catch_up_here(&at.slot).await?;
+                Ok(keys)
+            }
+            Self::There(source) => {
+                let keys = keys_of(*source, table).await?;
+                record.catch_up(*source).await?;
+                Ok(keys)
+            }
+        }
+    }
+}
+
+async fn keys_of<S: Database>(
     source: &mut S,
     table: &TableName,
-    keys: &[Key],
-) -> Result<Option<String>, RecordError<S::Error>> {
+) -> Result<Option<Vec<Key>>, RecordError<S::Error>> {
+    let Some(shape) = shape_of(source, table).await? else { return Ok(None) };
+    let sql = Sql::new(format!(
+        "WITH before AS MATERIALIZED (SELECT jsonb_build_array({}) AS settings) \
+         SELECT k.key FROM before AS b \
+         CROSS JOIN LATERAL (SELECT b.settings::text AS key \
+             UNION ALL SELECT {} FROM {} AS t WHERE b.settings IS NOT NULL) AS k",
+        settings(),
+        key_of(&shape),
+        table.quoted(),
+    ));
+    let mut keys = source.query(&sql).await.map_err(refused)?.into_iter();
+    let before: Vec<String> = keys
+        .next()
+        .map_or(Ok(Vec::new()), |settings| serde_json::from_str(&settings))
+        .map_err(unreadable)?;
+    restore(source, before.into_iter().step_by(2)).await?;
+    Ok(Some(keys.map(Key::from).collect()))
+}
+
+/// What the catalog says of a table that has a key.
+async fn shape_of<S: Database>(
+    source: &mut S,
+    table: &TableName,
+) -> Result<Option<Shape>, RecordError<S::Error>> {
     let mut sql = Sql::new(SHAPE);
     sql.bind(table.quoted());
     sql.push(")");
-    let Some(shape) = ask::<_, Shape>(source, &sql).await? else { return Ok(None) };
-    if shape.key.is_empty() {
-        return Ok(None);
-    }
-    let Some(seen) = ask::<_, Seen>(source, &select(&shape, table, keys)).await? else {
-        return Ok(None);
-    };
-    // Where a transaction is open, they would stay.
-    let mut sql = Sql::new("SELECT ");
-    for ((name, _), before) in SETTINGS.iter().zip(seen.settings) {
-        sql.push(&format!("set_config('{name}', "));
-        sql.bind(before);
-        sql.push(", true) || ");
-    }
-    sql.push("''");
-    source.query(&sql).await.map_err(refused)?;
-    Ok(Some(seen.live.get().to_owned()))
+    let shape = ask::<_, Shape>(source, &sql).await?;
+    Ok(shape.filter(|shape| !shape.key.is_empty()))
 }
 
-/// The rows of these keys, each under its key as the record has it.
-fn select(shape: &Shape, table: &TableName, keys: &[Key]) -> Sql {
-    let column = |key: &KeyColumn| format!("t.{}", identifier(&key.name));
-    let key = match shape.key.as_slice() {
-        [only] => format!("{}::text", column(only)),
-        several => {
-            let parts: Vec<String> =
-                several.iter().map(|key| format!("to_json({}::text)::text", column(key))).collect();
-            format!("'[' || {} || ']'", parts.join(" || ',' || "))
-        }
-    };
+/// Reads the settings, and makes them ours: arguments are evaluated in their order.
+fn settings() -> String {
     let settings: Vec<String> = SETTINGS
         .iter()
         .map(|(name, value)| {
             format!("current_setting('{name}'), set_config('{name}', '{value}', true)")
         })
         .collect();
+    settings.join(", ")
+}
+
+/// Gives the session its settings back: where a transaction is open, ours would stay.
+async fn restore<S: Database>(
+    source: &mut S,
+    before: impl Iterator<Item = String>,
+) -> Result<(), RecordError<S::Error>> {
+    let mut sql = Sql::new("SELECT ");
+    for ((name, _), before) in SETTINGS.iter().zip(before) {
+        sql.push(&format!("set_config('{name}', "));
+        sql.bind(before);
+        sql.push(", true) || ");
+    }
+    sql.push("''");
+    source.query(&sql).await.map_err(refused)?;
+    Ok(())
+}
+
+/// The key of a row `t`, as the record has it.
+fn key_of(shape: &Shape) -> String {
+    let column = |key: &KeyColumn| format!("t.{}", identifier(&key.name));
+    match shape.key.as_slice() {
+        [only] => format!("{}::text", column(only)),
+        several => {
+            let parts: Vec<String> =
+                several.iter().map(|key| format!("to_json({}::text)::text", column(key))).collect();
+            format!("'[' || {} || ']'", parts.join(" || ',' || "))
+        }
+    }
+}
+
+async fn rows_of<S: Database>(
+    source: &mut S,
+    table: &TableName,
+    keys: &[Key],
+) -> Result<Option<String>, RecordError<S::Error>> {
+    let Some(shape) = shape_of(source, table).await? else { return Ok(None) };
+    let Some(seen) = ask::<_, Seen>(source, &select(&shape, table, keys)).await? else {
+        return Ok(None);
+    };
+    restore(source, seen.settings.into_iter()).await?;
+    Ok(Some(seen.live.get().to_owned()))
+}
+
+/// The rows of these keys, each under its key as the record has it.
+fn select(shape: &Shape, table: &TableName, keys: &[Key]) -> Sql {
+    let key = key_of(shape);
     let mut sql = Sql::default();
     let keys = sql.parameter(serde_json::json!(keys).to_string());
     let columns = sql.parameter(shape.columns.get().to_owned());
@@ -173,13 +245,13 @@ fn select(shape: &Shape, table: &TableName, keys: &[Key]) -> Sql {
          SELECT json_build_object('settings', \
              (SELECT json_agg(s.value ORDER BY s.nr) \
               FROM jsonb_array_elements_text(b.settings) WITH ORDINALITY AS s (value, nr) WHERE s.nr % 2 = 1), \
-             'live', json_build_object('rows', n.rows, 'columns', {columns}::json, 'began', {}::bigint, \
+             'live', json_build_object('rows', n.rows, 'columns', {columns}::json, \
+                 'began', now() - interval '1 hour', \
                  'xmax', txid_snapshot_xmax(x.snapshot) & 4294967295, \
                  'xip', array(SELECT i & 4294967295 FROM txid_snapshot_xip(x.snapshot) AS i)))::text \
          FROM before AS b, seen AS n, txid_current_snapshot() AS x (snapshot)",
-        settings.join(", "),
+        settings(),
         table.quoted(),
-        shape.began.to_bigint(),
     ));
     sql
 }
@@ -205,10 +277,11 @@ async fn ask<S: Database, T: DeserializeOwned>(
     sql: &Sql,
 ) -> Result<Option<T>, RecordError<S::Error>> {
     let rows = source.query(sql).await.map_err(refused)?;
-    rows.first()
-        .map(|row| serde_json::from_str(row))
-        .transpose()
-        .map_err(|source| RecordError::Unreadable { what: "the rows of now", source })
+    rows.first().map(|row| serde_json::from_str(row)).transpose().map_err(unreadable)
+}
+
+fn unreadable<E: std::error::Error>(source: serde_json::Error) -> RecordError<E> {
+    RecordError::Unreadable { what: "the rows of now", source }
 }
 
 fn refused<E: std::error::Error>(source: E) -> RecordError<E> {

@@ -11,7 +11,7 @@ mod live;
 mod read;
 pub(super) mod sql;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 
@@ -23,6 +23,7 @@ use crate::CommitPosition;
 
 /// How many keys are asked for at a time where a table is read whole.
 const PAGE_KEYS: u64 = 10_000;
+const PAGE_ROWS: usize = 10_000;
 
 /// The record as of a point. From [`Record::as_of`].
 ///
@@ -56,8 +57,8 @@ pub struct RowOf {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TableAsOf {
-    /// The rows, in the order of their keys as the destination sorts texts. Those that are known to be
-    /// absent are not among them.
+    /// The rows, in the order of their keys as the destination sorts texts, and then those that only the
+    /// source has. Those that are known to be absent are not among them.
     pub rows: Vec<RowOf>,
     /// Whether these are all the rows that there were, each known: nothing is missing in the record
     /// between a moment when all of them were known and the point.
@@ -180,6 +181,9 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
     /// # Cancellation
     /// Safe.
     pub async fn table(&mut self, table: &TableName) -> Result<TableAsOf, RecordError<D::Error>> {
+        let at = self.at().await?;
+        // First: whatever goes from here on has a change that the pages find.
+        let live = self.live.keys(self.record, &at, table).await?;
         let mut whole = self.page(table, None, PAGE_KEYS).await?;
         while let Some(next) = whole.next.take() {
             let page = self.page(table, Some(&next), PAGE_KEYS).await?;
@@ -187,11 +191,22 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
             whole.is_complete &= page.is_complete;
             whole.next = page.next;
         }
+        let Some(mut live) = live else { return Ok(whole) };
+        let told: HashSet<&Key> = whole.rows.iter().filter_map(|row| row.key.as_ref()).collect();
+        live.retain(|key| !told.contains(key));
+        for keys in live.chunks(PAGE_ROWS) {
+            let rows = self.rows(table, keys).await?;
+            whole.rows.extend(rows.into_iter().filter(|row| row.row != RowAt::Absent));
+        }
+        let facts = self.record.facts(&at, table).await?;
+        let is_known = whole.rows.iter().all(|row| matches!(row.row, RowAt::Present(_)));
+        whole.is_complete = is_known && facts.is_keyed && (facts.is_complete || facts.is_open);
         Ok(whole)
     }
 
     /// The rows of the next `limit` keys behind one: those that were there, and those of which it is
-    /// not known. A table without a key is one page.
+    /// not known. A table without a key is one page. Rows that the record has never had are on none;
+    /// [`table`](Self::table) finds them.
     ///
     /// # Errors
     /// As [`row`](Self::row).

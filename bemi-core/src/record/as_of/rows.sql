@@ -1,5 +1,5 @@
 live AS MATERIALIZED (
-    SELECT v.live, (v.live ->> 'began')::bigint AS began, (v.live ->> 'xmax')::bigint AS xmax,
+    SELECT v.live, (v.live ->> 'began')::timestamptz AS began, (v.live ->> 'xmax')::bigint AS xmax,
            array(SELECT x::bigint FROM jsonb_array_elements_text(v.live -> 'xip') AS x) AS xip
     FROM (SELECT $9::text::jsonb AS live) AS v
 ), keys AS MATERIALIZED (
