@@ -102,6 +102,7 @@ async fn the_fields_are_those_that_the_rust_api_tells() {
          CREATE TABLE k (id int PRIMARY KEY, n numeric, big text)",
     )
     .await;
+    packed.setup(&["--replica-identity", "keep"]).await;
     packed
         .sql("ALTER TABLE k REPLICA IDENTITY DEFAULT; ALTER TABLE k ALTER big SET STORAGE EXTERNAL")
         .await;

@@ -12,4 +12,6 @@ mod as_of;
 mod history;
 mod installation;
 mod packed;
+mod past;
 mod points;
+mod undo;

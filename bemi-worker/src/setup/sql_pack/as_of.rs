@@ -8,32 +8,38 @@ use bemi_core::record::sql_text;
 use super::object::{Function, Object};
 
 pub(super) fn objects(changes: &str) -> Vec<Object> {
-    let executed = |function: &Function, statement: String| {
-        function.with_body(&function.body.replace("{statement}", &statement))
+    let texts = [
+        ("{facts}", sql_text::as_of_facts(changes)),
+        ("{nearest}", sql_text::as_of_nearest(changes)),
+        ("{all}", sql_text::as_of(changes)),
+        ("{coverage}", sql_text::coverage(changes)),
+        ("{changes}", changes.to_owned()),
+    ];
+    let filled = |function: &Function| {
+        let body = texts
+            .iter()
+            .fold(function.body.to_owned(), |body, (name, text)| body.replace(name, text));
+        function.with_body(&body)
     };
-    vec![
-        executed(&TOLD, sql_text::as_of(changes)),
-        executed(&IS_WHOLE, sql_text::as_of_facts(changes)),
-        REASON.over(changes),
-        ROWS_AS_OF.over(changes),
-        ROW_AS_OF.over(changes),
-        DIFF.over(changes),
-    ]
+    let mut objects: Vec<Object> =
+        [TOLD, IS_WHOLE, REASON, ROWS_AS_OF, ROW_AS_OF, DIFF, COVERED].iter().map(filled).collect();
+    objects.push(Object::view(
+        "coverage",
+        "covered",
+        "How far back the record goes, table by table: bemi.covered() as a view.",
+    ));
+    objects
 }
 
-// A plan for these very values: the statement is for one row as well as for all.
+// Plans for these very values: a statement is for one row as well as for all. What such statements cost
+// is guessed too high, and compiling them would take longer than running them.
 const TOLD: Function = Function {
     name: "told",
     types: "text, text, text, text, text, text",
     declaration: "(slot text, database text, schema text, \"table\" text, \"position\" text, keys text) \
                   RETURNS TABLE (key text, state text, \"row\" jsonb, why jsonb)",
-    attributes: "plpgsql STABLE ROWS 10000",
-    body: "
-BEGIN
-    RETURN QUERY EXECUTE $told${statement}$told$
-    USING $1, $2, $3, $4, $5, $6, NULL::text, jsonb_array_length($6::jsonb)::text, NULL::text;
-END
-",
+    attributes: "plpgsql STABLE ROWS 10000 SET jit = off",
+    body: include_str!("told.sql"),
     comment: "What the record tells of the rows of a table as of a commit position; of these keys, a JSON \
               array, or of all.",
     is_open: true,
@@ -44,13 +50,12 @@ const IS_WHOLE: Function = Function {
     types: "text, text, text, text, text",
     declaration: "(slot text, database text, schema text, \"table\" text, \"position\" text) \
                   RETURNS boolean",
-    attributes: "plpgsql STABLE",
+    attributes: "plpgsql STABLE SET jit = off",
     body: "
 DECLARE
-    is_keyed boolean;
     is_complete boolean;
 BEGIN
-    EXECUTE $told${statement}$told$ INTO is_keyed, is_complete USING $1, $2, $3, $4, $5;
+    EXECUTE $told$SELECT f.is_complete FROM ({facts}) AS f$told$ INTO is_complete USING $1, $2, $3, $4, $5;
     RETURN is_complete;
 END
 ",
@@ -100,5 +105,17 @@ const DIFF: Function = Function {
     body: include_str!("diff.sql"),
     comment: "The rows of a table that differ between two points. A row that was not there is an SQL NULL; \
               where the record does not tell, `reason` says why.",
+    is_open: true,
+};
+
+const COVERED: Function = Function {
+    name: "covered",
+    types: "",
+    declaration: "() RETURNS TABLE (schema text, \"table\" text, since timestamptz, \
+                  complete_since timestamptz, identity text, holes jsonb)",
+    attributes: "plpgsql STABLE ROWS 100 SET jit = off",
+    body: include_str!("covered.sql"),
+    comment: "How far back the record goes, table by table: since when all changes are in it, since when all \
+              rows are known, how much changes tell of the row before, and where something is missing.",
     is_open: true,
 };

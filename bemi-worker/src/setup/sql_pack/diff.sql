@@ -6,14 +6,19 @@ DECLARE
     followed CONSTANT bemi.checkpoint := bemi.followed_slot();
     -- Those that were touched in between; all of them where the changes do not tell which.
     keys CONSTANT text := (
-        SELECT CASE WHEN bool_or(k.key IS NULL AND c.primary_key IS NULL) THEN NULL
+        SELECT CASE WHEN bool_or(c.primary_key IS NULL) OR EXISTS (
+                        SELECT FROM bemi.table_events AS e
+                        WHERE e.slot = followed.slot AND e.schema = named[1] AND e."table" = named[2]
+                          AND e.commit_position > least(from_position, to_position)
+                          AND e.commit_position <= greatest(from_position, to_position) AND e.event <> 'altered')
+                    THEN NULL
                     ELSE coalesce(jsonb_agg(DISTINCT k.key) FILTER (WHERE k.key IS NOT NULL), '[]') END
         FROM {changes} AS c
         CROSS JOIN LATERAL (VALUES (c.primary_key), (c.previous_key)) AS k (key)
         WHERE c.schema = named[1] AND c."table" = named[2] AND c.database = followed.database
           AND c.commit_position > least(from_position, to_position)
           AND c.commit_position <= greatest(from_position, to_position)
-          AND c.operation NOT IN ('SNAPSHOT', 'DDL'));
+          AND c.operation <> 'DDL');
 BEGIN
     IF NOT (bemi.is_whole(followed.slot, followed.database, named[1], named[2], from_position::text)
             AND bemi.is_whole(followed.slot, followed.database, named[1], named[2], to_position::text))

@@ -15,11 +15,12 @@ mod past;
 mod plan;
 mod points;
 mod read;
+mod undo;
 
 use bemi_core::changes_table;
-pub(crate) use installed::InstalledPack;
 #[cfg(test)]
 pub(crate) use installed::InstalledObject;
+pub(crate) use installed::InstalledPack;
 use object::Object;
 pub(super) use plan::{plan, remove};
 use postgres_protocol::escape::escape_identifier;
@@ -31,6 +32,7 @@ fn objects(changes_schema: &str, is_one_database: bool) -> Vec<Object> {
     let mut objects = read::objects(&changes);
     objects.extend(points::objects(&changes));
     objects.extend(as_of::objects(&changes));
+    objects.extend(undo::objects(&changes));
     if is_one_database {
         objects.extend(past::objects(&changes));
     }

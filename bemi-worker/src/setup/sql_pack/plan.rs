@@ -95,6 +95,8 @@ fn install(pack: &[Object], found: &Found) -> Vec<String> {
     let has_past = found.is_one_database();
     if has_past && !found.destination.has_past_schema {
         sql.extend(create_schema(past::SCHEMA));
+        // Where it could not be used, a path with it would silently lead to the tables of now.
+        sql.push(format!("GRANT USAGE ON SCHEMA {} TO PUBLIC", past::SCHEMA));
     }
     for object in pack {
         sql.push(object.create.clone());

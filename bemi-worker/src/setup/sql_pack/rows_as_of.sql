@@ -12,5 +12,6 @@ BEGIN
     RETURN QUERY
     SELECT t.key, t.state, t.row, bemi.reason(t.why)
     FROM bemi.told(followed.slot, followed.database, named[1], named[2], at, NULL) AS t
-    WHERE t.state <> 'absent';
+    WHERE t.state <> 'absent'
+    ORDER BY t.key;
 END
