@@ -405,7 +405,7 @@ BEGIN
         SELECT t.published, bool_or(t.is_created) AS is_created, bool_or(t.is_rewritten) AS is_rewritten,
                (SELECT n.members FROM noted n WHERE n.root = t.published) AS members,
                NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.published) AS is_hidden
-        FROM tables t GROUP BY t.published
+        FROM tables t GROUP BY t.published ORDER BY t.published
     LOOP
         was_tracked := bemi.is_published(touched.published);
         is_certain := true;
