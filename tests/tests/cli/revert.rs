@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use bemi_tests::Output;
@@ -190,7 +189,7 @@ fn answered(shop: &Shop, answer: &str) -> (Option<i32>, String) {
         .args(REQUEST)
         .env("DATABASE_URL", shop.tracked.database.url())
         .env("BEMI_SLOT", shop.tracked.database.slot_name())
-        .stdin(OwnedFd::from(terminal.slave))
+        .stdin(terminal.slave)
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use nix::pty::{Winsize, openpty};
@@ -27,7 +26,7 @@ fn worker(shop: &Shop, arguments: &[&str]) -> Command {
 fn on_terminal(mut command: Command, columns: u16) -> String {
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(Some(&size), None).unwrap();
-    let mut child = command.stdout(OwnedFd::from(terminal.slave)).spawn().unwrap();
+    let mut child = command.stdout(terminal.slave).spawn().unwrap();
     // It holds the terminal's other end, too.
     drop(command);
     let mut seen = Vec::new();
