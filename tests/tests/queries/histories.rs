@@ -3,7 +3,7 @@
 use bemi_core::record::{Changes, Key, TableName};
 use bemi_tests::Tracked;
 
-use crate::asked::{record, those, todo};
+use crate::asked::{noted, record, those, todo};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_has_the_changes_by_which_the_key_was_taken_and_given_up() {
@@ -50,20 +50,15 @@ async fn other_conditions_narrow_each_of_its_ways() {
     let history = Changes::new().record(todo(), 1);
     let moved = history.clone().field_changed("id");
     assert_eq!(those(&mut record, moved).await, ["UPDATE 2"]);
-    // Page by page, one change each, in both orders.
-    for changes in [history.clone().limit(1), history.limit(1).oldest_first()] {
-        let mut page = record.changes(&changes).await.unwrap();
-        let mut seen = page.items;
-        while let Some(next) = page.next {
-            page = record.changes(&changes.clone().after(next)).await.unwrap();
-            seen.append(&mut page.items);
-        }
-        assert_eq!(seen.len(), 4);
-        assert!(
-            seen.is_sorted_by_key(bemi_core::Change::cursor)
-                || seen.iter().rev().is_sorted_by_key(|change| change.cursor())
-        );
+    // Page by page, one change each.
+    let changes = history.oldest_first().limit(1);
+    let mut page = record.changes(&changes).await.unwrap();
+    let mut seen = page.items;
+    while let Some(next) = page.next {
+        page = record.changes(&changes.clone().after(next)).await.unwrap();
+        seen.append(&mut page.items);
     }
+    assert_eq!(noted(&seen), ["CREATE 1", "UPDATE 1", "UPDATE 2", "TRUNCATE -"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
