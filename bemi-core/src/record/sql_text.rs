@@ -72,8 +72,9 @@ pub fn as_of_facts(changes: &str) -> String {
 
 /// What was there as of a commit position, as far as the nearest change tells it alone, in a table whose
 /// rows have keys: that is most of it, and it is much faster than [`as_of`]. A statement with a row for
-/// each key, and the columns `key`, `state` (`present`, `absent` or `undecided`), and `row`. Keys that are
-/// undecided are to be asked for by [`as_of`].
+/// each key, and the columns `key`, `state` (`present`, `absent`, `undecided`, or `elsewhere` where only a
+/// table of that name in another schema has the key), and `row`. Keys that are undecided are to be asked for
+/// by [`as_of`].
 ///
 /// Its parameters are texts:
 ///

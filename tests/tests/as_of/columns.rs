@@ -73,6 +73,7 @@ async fn what_was_known_by_another_key_is_not_known_any_more() {
     let tracked = Tracked::new(TODO).await;
     tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
     let before = now(&tracked).await;
+    tracked.store().await;
     tracked.sql("ALTER TABLE todo DROP CONSTRAINT todo_pkey, ADD PRIMARY KEY (task)").await;
     let after = now(&tracked).await;
     tracked.store().await;

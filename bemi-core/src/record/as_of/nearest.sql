@@ -16,6 +16,14 @@ WITH keys AS MATERIALIZED (
 )
 SELECT k.key,
        CASE
+           WHEN $5::text IS NULL AND o.commit_position IS NULL AND g.commit_position IS NULL
+                AND NOT EXISTS (SELECT FROM {changes} AS c
+                                WHERE c."table" = $3::text AND c.primary_key = k.key
+                                  AND c.schema = $2::text AND c.database = $1::text)
+                AND NOT EXISTS (SELECT FROM {changes} AS c
+                                WHERE c."table" = $3::text AND c.previous_key = k.key
+                                  AND c.schema = $2::text AND c.database = $1::text)
+               THEN 'elsewhere'
            WHEN $10::text IS NOT NULL
                 AND (coalesce(o.commit_position, -1), coalesce(o.sequence, -1))
                     <= ($10::text::bigint, $11::text::bigint)

@@ -52,6 +52,8 @@ enum State {
     Present,
     Absent,
     Unknown,
+    /// A table of the same name in another schema has the key.
+    Elsewhere,
     /// It takes more than the nearest change.
     Undecided,
 }
@@ -60,7 +62,7 @@ impl Told {
     fn read(self) -> RowOf {
         let row = match (self.state, self.row) {
             (State::Present, Some(row)) => RowAt::Present(row),
-            (State::Absent, _) => RowAt::Absent,
+            (State::Absent | State::Elsewhere, _) => RowAt::Absent,
             (State::Unknown | State::Undecided | State::Present, _) => {
                 RowAt::Unknown(self.why.unwrap_or(Unknown::BeforeRecord))
             }
