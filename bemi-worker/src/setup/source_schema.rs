@@ -382,10 +382,10 @@ BEGIN
               AND NOT EXISTS (SELECT FROM pg_publication_rel m WHERE m.prrelid = t.oid)
               AND EXISTS (SELECT FROM commands c WHERE c.relkind = 'p')
             UNION ALL
-            -- A partition went, or another came.
+            -- A partition was dropped. The commands that attach and detach one name its root.
             SELECT n.root, false, false
             FROM noted n JOIN pg_class c ON c.oid = n.root
-            WHERE (SELECT array_agg(m ORDER BY m) FROM unnest(n.members) AS m)
+            WHERE tg_tag LIKE 'DROP %' AND (SELECT array_agg(m ORDER BY m) FROM unnest(n.members) AS m)
                   <> (SELECT array_agg(tree.relid::oid ORDER BY tree.relid::oid) FROM pg_partition_tree(n.root) AS tree)
             UNION ALL
             -- The index of a key was dropped, or went with something else: whose it was is not known any more.
