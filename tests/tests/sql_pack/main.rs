@@ -9,6 +9,7 @@
 )]
 
 mod as_of;
+mod guide;
 mod history;
 mod installation;
 mod packed;

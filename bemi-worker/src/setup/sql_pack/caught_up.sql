@@ -17,7 +17,13 @@ BEGIN
             THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn);
         instant_wanted := NULL;
         IF NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean THEN
-            PERFORM pg_logical_emit_message(false, '{heartbeat}', '');
+            IF current_setting('server_version_num')::int >= 170000 THEN
+                EXECUTE 'SELECT pg_logical_emit_message(false, ''{heartbeat}'', '''', true)';
+            ELSE
+                PERFORM pg_logical_emit_message(false, '{heartbeat}', ''),
+                        -- Nothing flushes WAL here, but the server soon flushes pages that are full.
+                        pg_logical_emit_message(false, '{spacer}', repeat('x', 16384));
+            END IF;
         END IF;
     END IF;
     WHILE NOT coalesce(followed.position >= position_wanted, followed.committed_at > instant_wanted, false) LOOP

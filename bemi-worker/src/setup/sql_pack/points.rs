@@ -6,8 +6,12 @@ use bemi_core::HEARTBEAT_PREFIX;
 
 use super::object::{Function, Object};
 
+/// A message that means nothing.
+const SPACER_PREFIX: &str = "_bemi_spacer";
+
 pub(super) fn objects(changes: &str) -> Vec<Object> {
-    let caught_up = CAUGHT_UP.body.replace("{heartbeat}", HEARTBEAT_PREFIX);
+    let caught_up =
+        CAUGHT_UP.body.replace("{heartbeat}", HEARTBEAT_PREFIX).replace("{spacer}", SPACER_PREFIX);
     vec![
         IS_HERE.over(changes),
         FOLLOWED_SLOT.over(changes),
