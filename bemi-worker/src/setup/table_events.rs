@@ -98,13 +98,14 @@ pub(crate) fn functions() -> impl Iterator<Item = (&'static str, &'static str)> 
 
 /// Creates functions and event triggers, or brings those of an older version up to date.
 ///
-/// They run as their owner, with a search path that nobody else can put anything into.
+/// They run as their owner, with a search path that nobody else can put anything into. To compile a query
+/// that runs once takes longer than the query does.
 pub(super) fn create() -> Vec<String> {
     let settings: Vec<String> = VALUE_SETTINGS.iter().map(|set| format!("SET {set}")).collect();
     let mut sql = vec![
         format!(
             "CREATE OR REPLACE FUNCTION bemi.{EMIT_NAME}(event text, published oid, rewritten boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp {}
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off {}
 AS $bemi${EMIT}$bemi$",
             settings.join(" ")
         ),
@@ -113,7 +114,7 @@ AS $bemi${EMIT}$bemi$",
     for TableTrigger { name, event, function, body } in &TABLE_TRIGGERS {
         sql.push(format!(
             "CREATE OR REPLACE FUNCTION bemi.{function}() RETURNS event_trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $bemi${body}$bemi$"
         ));
         sql.push(format!("DROP EVENT TRIGGER IF EXISTS {name}"));
