@@ -18,8 +18,6 @@ mod read;
 mod undo;
 
 use bemi_core::changes_table;
-#[cfg(test)]
-pub(crate) use installed::InstalledObject;
 pub(crate) use installed::InstalledPack;
 use object::Object;
 pub(super) use plan::{plan, remove};
