@@ -40,8 +40,8 @@ mod transaction;
 pub use bemi_core::statement::NotAFunctionName;
 pub use bemi_core::{
     Context, ContextError, ContextFutureExt, MissingContext, MissingContextError, Redaction, Scope,
-    Settings, add_context, carrier, current_context, record, spawn, spawn_blocking,
-    with_context, with_context_sync, write, write_sync,
+    Settings, add_context, carrier, current_context, record, spawn, spawn_blocking, with_context,
+    with_context_sync, write, write_sync,
 };
 
 pub use self::connection::{BemiConnection, BemiPoolConnection};

@@ -97,7 +97,18 @@ impl<D: Database> Record<D> {
         for touched in self.touched(&from, &to, table).await? {
             let name = TableName::new(touched.schema, touched.table);
             let facts = [self.facts(&from, &name).await?, self.facts(&to, &name).await?];
-            if !facts.iter().all(|facts| facts.is_complete) {
+            let [first, second] = facts;
+            let (low, high) = if from.position <= to.position {
+                (first, to.position)
+            } else {
+                (second, from.position)
+            };
+            // Where nothing is missing in between, what has no change there is the same at both points.
+            let is_seen = first.is_keyed
+                && second.is_keyed
+                && !touched.is_emptied
+                && low.ceiling_position > high.0.to_bigint();
+            if !is_seen && !(first.is_complete && second.is_complete) {
                 incomplete.push(name.clone());
             }
             tables.push_back(Table { name, facts, is_emptied: touched.is_emptied });
@@ -186,8 +197,8 @@ impl<D: Database> Diff<'_, D> {
         (self.from.position, self.to.position)
     }
 
-    /// Tables of which more rows may differ than are told: not all of their rows are known at both
-    /// points.
+    /// Tables of which more rows may differ than are told: something is missing between the points, or
+    /// the table was emptied there, and not all of its rows are known at both.
     #[must_use]
     pub fn incomplete(&self) -> &[TableName] {
         &self.incomplete

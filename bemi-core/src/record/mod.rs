@@ -58,7 +58,7 @@ pub use point::{InvalidPoint, Point};
 pub use requests::{Activity, Grouping, Touched};
 pub use revert::{
     Action, Applied, ColumnChange, Conflict, ConflictKind, Handling, OnConflict, Plan,
-    REVERT_CHANGES_MAX, RevertError, RevertOptions, ReversibleSet, Selection, Statement, Summary,
+    REVERT_CHANGES_MAX, ReversibleSet, RevertError, RevertOptions, Selection, Statement, Summary,
     TableSummary, UnknownOnConflict,
 };
 pub use row::Row;

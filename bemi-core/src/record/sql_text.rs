@@ -58,6 +58,7 @@ pub fn as_of(changes: &str) -> String {
 /// | --- | --- | --- |
 /// | `is_keyed` | `boolean` | whether its rows have keys |
 /// | `is_complete` | `boolean` | whether a key that is not among those of [`as_of`] was of no row |
+/// | `ceiling_position` | `bigint` | up to where nothing is missing from the point on |
 /// | `is_open` | `boolean` | whether nothing is missing from the point on |
 /// | `settled_position`, `settled_sequence`, `cleared_position`, `cleared_sequence` | `bigint` | for [`as_of_nearest`] |
 ///

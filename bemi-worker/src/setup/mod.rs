@@ -21,8 +21,8 @@ mod request_triggers;
 pub(crate) mod rules;
 mod script;
 pub(crate) mod source_schema;
-pub(crate) mod table_events;
 pub(crate) mod sql_pack;
+pub(crate) mod table_events;
 mod take_over;
 mod teardown;
 

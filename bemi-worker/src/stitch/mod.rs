@@ -16,7 +16,9 @@ use jiff::Timestamp;
 
 pub(crate) use self::context::BadMessage;
 pub(crate) use self::ddl::Ddl;
-pub(crate) use self::table_event::{EventColumn, Hidden, TableEvent, TableEventKind, TableIdentity};
+pub(crate) use self::table_event::{
+    EventColumn, Hidden, TableEvent, TableEventKind, TableIdentity,
+};
 
 /// A source transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,9 +44,7 @@ async fn a_role_that_may_not_read() {
     client.batch_execute(&format!("SET ROLE {role}")).await.unwrap();
     let mut stranger = bemi_core::record::Record::new(bemi_worker::connect::Session::new(client));
     let error = stranger.changes(&Changes::new()).await.unwrap_err();
-    let RecordError::Database { doing: "read changes", source } = &error else {
-        panic!("{error}")
-    };
+    let RecordError::Database { doing: "read changes", source } = &error else { panic!("{error}") };
     assert_eq!(source.as_db_error().unwrap().message(), "permission denied for table changes");
     drop(stranger);
     tracked.sql(&format!("RESET ROLE; DROP ROLE {role}")).await;

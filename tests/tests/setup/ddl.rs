@@ -32,10 +32,7 @@ async fn it_is_made_once_and_taken_back_by_its_switch_and_by_teardown() {
 
     let told = fresh.ok(&["setup", "--ddl"]).await;
     assert!(told.starts_with("create the event triggers that record DDL\n"), "{told}");
-    assert_eq!(
-        triggers(&fresh).await,
-        ["bemi_record_ddl", "bemi_record_drops"]
-    );
+    assert_eq!(triggers(&fresh).await, ["bemi_record_ddl", "bemi_record_drops"]);
     assert!(status_says(&fresh).await);
     assert_eq!(finding(&fresh, "B042").await.as_deref(), Some("ok"));
     // What is not said stays.

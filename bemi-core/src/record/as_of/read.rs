@@ -26,6 +26,8 @@ pub(in crate::record) struct Facts {
     pub(in crate::record) is_keyed: bool,
     /// Whether a key that the record does not have was there for no row.
     pub(in crate::record) is_complete: bool,
+    /// Up to where nothing is missing from the point on.
+    pub(in crate::record) ceiling_position: i64,
     /// Whether nothing is missing from the point on.
     pub(in crate::record) is_open: bool,
     /// Behind this place, a change tells the row as it is.
