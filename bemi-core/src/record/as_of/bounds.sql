@@ -40,7 +40,7 @@ events AS MATERIALIZED (
             (SELECT c.commit_position, c.sequence - 1 FROM {changes} AS c
              WHERE c."table" = $4::text AND c.schema = $3::text AND c.database = $2::text
                AND NOT EXISTS (SELECT FROM events)
-             ORDER BY c.commit_position, c.sequence LIMIT 1)
+             ORDER BY c.committed_at, c.id LIMIT 1)
             UNION ALL
             SELECT 9223372036854775807, 0
         ) AS f
@@ -175,7 +175,8 @@ events AS MATERIALIZED (
                AND (n.commit_position, n.sequence) >= (b.rewritten_position, b.rewritten_sequence)
                AND NOT EXISTS (
                    SELECT FROM {changes} AS c
-                   WHERE c."table" = $4::text AND c.commit_position <= $5::text::bigint
+                   WHERE c."table" = $4::text AND c.primary_key IS NULL
+                     AND c.commit_position <= $5::text::bigint
                      AND (c.commit_position, c.sequence) > (n.commit_position, n.sequence)
                      AND c.operation IN ('UPDATE', 'DELETE') AND NOT c.before_complete
                      AND c.schema = $3::text AND c.database = $2::text) AS is_told

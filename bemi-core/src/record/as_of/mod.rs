@@ -21,9 +21,10 @@ use super::slot::Slot;
 use super::{Database, Key, Point, Record, RecordError, Row, RowAt, TableName};
 use crate::CommitPosition;
 
-/// How many keys are asked for at a time where a table is read whole.
-const PAGE_KEYS: u64 = 10_000;
-const PAGE_ROWS: usize = 10_000;
+/// How many keys are asked for at a time where a table is read whole: so few that the server does not take
+/// the time to compile the statement.
+const PAGE_KEYS: u64 = 4_000;
+const PAGE_ROWS: usize = 4_000;
 
 /// The record as of a point. From [`Record::as_of`].
 ///

@@ -265,7 +265,7 @@ live AS MATERIALIZED (
         FROM {changes} AS o
         CROSS JOIN LATERAL (VALUES (o.after, 1, o.operation <> 'DELETE'),
                                    (o.before, -1, o.operation IN ('UPDATE', 'DELETE'))) AS v (row, n, counts)
-        WHERE o."table" = $4::text AND o.commit_position <= $5::text::bigint
+        WHERE o."table" = $4::text AND o.primary_key IS NULL AND o.commit_position <= $5::text::bigint
           AND (o.commit_position, o.sequence) > (s.commit_position, s.sequence)
           AND o.operation NOT IN ('TRUNCATE', 'DDL') AND v.counts
           AND o.schema = $3::text AND o.database = $2::text
