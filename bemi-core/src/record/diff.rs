@@ -108,7 +108,7 @@ impl<D: Database> Record<D> {
                 && second.is_keyed
                 && !touched.is_emptied
                 && low.ceiling_position > high.0.to_bigint();
-            if !is_seen && !(first.is_complete && second.is_complete) {
+            if !(is_seen || first.is_complete && second.is_complete) {
                 incomplete.push(name.clone());
             }
             tables.push_back(Table { name, facts, is_emptied: touched.is_emptied });

@@ -77,7 +77,7 @@ fn part(text: &str) -> Option<(String, &str)> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let end = text.find(['.', '"']).unwrap_or(text.len());
         let (name, rest) = text.split_at_checked(end)?;
-        return (!name.is_empty()).then(|| (name.to_lowercase(), rest));
+        return (!name.is_empty()).then(|| (name.to_ascii_lowercase(), rest));
     };
     let mut name = String::new();
     loop {

@@ -134,3 +134,20 @@ async fn the_session_keeps_its_settings() {
     assert_eq!(zone, "Asia/Kolkata");
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn a_column_may_be_called_as_the_statement_calls_the_table() {
+    let tracked = Tracked::untracked(
+        shared_cluster(),
+        "CREATE TABLE todo (id int PRIMARY KEY, t text, w text); INSERT INTO todo VALUES (1, 'a', 'b')",
+    )
+    .await;
+    tracked.setup(&["--all-tables", "--replica-identity", "full"]).await;
+    let worker = tracked.run().await;
+    let then = now(&tracked).await;
+
+    let mut record = record(&tracked).await.waiting(STORED_WITHIN);
+    let mut here = record.as_of(then).with_live_here();
+    assert_eq!(told(&mut here, "1").await, r#"{"id":1,"t":"a","w":"b"}"#);
+    worker.stop().await;
+}

@@ -58,7 +58,8 @@ async fn what_a_table_is_stands_between_the_changes_before_and_behind_it() {
             "dropped public.todo",
         ]
     );
-    let told: Vec<(Option<String>, Option<Vec<String>>, Option<Value>)> = tracked
+    type Told = (Option<String>, Option<Vec<String>>, Option<Value>);
+    let told: Vec<Told> = tracked
         .client
         .query(
             "SELECT identity, key_columns, columns FROM bemi.table_events

@@ -240,7 +240,7 @@ fn select(shape: &Shape, table: &TableName, keys: &[Key]) -> Sql {
                                  WHERE b.settings IS NOT NULL) AS w \
              CROSS JOIN LATERAL (\
                  SELECT {key} AS key, \
-                        to_jsonb(t) - array(SELECT jsonb_array_elements_text({unsent}::jsonb)) AS row \
+                        to_jsonb(t.*) - array(SELECT jsonb_array_elements_text({unsent}::jsonb)) AS row \
                  FROM {} AS t WHERE {found}{key} = w.key) AS r) \
          SELECT json_build_object('settings', \
              (SELECT json_agg(s.value ORDER BY s.nr) \
