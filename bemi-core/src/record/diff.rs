@@ -218,7 +218,7 @@ impl<D: Database> Diff<'_, D> {
     ) -> Result<Option<Vec<RowDiff>>, RecordError<D::Error>> {
         let Some(table) = self.tables.front().cloned() else { return Ok(None) };
         let limit = limit.max(1);
-        let [before, after] = table.facts;
+        let [before, after] = &table.facts;
         if !(before.is_keyed && after.is_keyed) {
             let rows = self.alike(&table).await?;
             self.tables.pop_front();
@@ -247,7 +247,7 @@ impl<D: Database> Diff<'_, D> {
     /// The rows of a table without keys that are at one point and not at the other.
     async fn alike(&mut self, table: &Table) -> Result<Vec<RowDiff>, RecordError<D::Error>> {
         let wanted = Wanted::Next { after: None, limit: u64::from(u32::MAX) };
-        let [before, after] = table.facts;
+        let [before, after] = &table.facts;
         let before = self.record.told(&self.from, &table.name, before, wanted).await?;
         let after = self.record.told(&self.to, &table.name, after, wanted).await?;
         let mut counts: HashMap<String, (Row, i64)> = HashMap::new();

@@ -60,7 +60,8 @@ pub fn as_of(changes: &str) -> String {
 /// | `is_complete` | `boolean` | whether a key that is not among those of [`as_of`] was of no row |
 /// | `ceiling_position` | `bigint` | up to where nothing is missing from the point on |
 /// | `is_open` | `boolean` | whether nothing is missing from the point on |
-/// | `settled_position`, `settled_sequence`, `cleared_position`, `cleared_sequence` | `bigint` | for [`as_of_nearest`] |
+/// | `settled_position`, `settled_sequence`, `cleared_position`, `cleared_sequence`, `shaped_position`, `shaped_sequence` | `bigint` | for [`as_of_nearest`] |
+/// | `reshapings` | `text` | the same |
 ///
 /// ```
 /// let sql = bemi_core::record::sql_text::as_of_facts("public.changes");
@@ -83,7 +84,7 @@ pub fn as_of_facts(changes: &str) -> String {
 /// | --- | --- |
 /// | `$1` to `$4` | database, schema, table, commit position |
 /// | `$5` to `$7` | the keys; else those behind this one, and how many at most: `$6` to `$8` of [`as_of`] |
-/// | `$8` to `$11` | the last four columns of [`as_of_facts`], in their order |
+/// | `$8` to `$14` | the last seven columns of [`as_of_facts`], in their order |
 ///
 /// ```
 /// let sql = bemi_core::record::sql_text::as_of_nearest("public.changes");

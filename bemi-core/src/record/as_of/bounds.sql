@@ -1,9 +1,15 @@
 events AS MATERIALIZED (
     SELECT e.*, row_number() OVER w AS nr,
            e.columns IS NOT NULL AND e.columns IS DISTINCT FROM lag(e.columns) OVER w AS is_reshaped,
+           -- Whether a name is another column's.
+           EXISTS (SELECT FROM jsonb_to_recordset(e.columns) AS n (number integer, name text)
+                   JOIN jsonb_to_recordset(e.columns_before) AS o (number integer, name text)
+                     ON o.name = n.name AND o.number <> n.number OR o.number = n.number AND o.name <> n.name)
+               AS is_renamed,
            CASE WHEN e.is_open THEN lag(e.key) OVER w END AS key_before
     FROM (
-        SELECT t.commit_position, t.sequence, t.ordinal, t.committed_at, t.event, t.rewritten, t.identity,
+        SELECT lag(t.columns) OVER (ORDER BY t.commit_position, t.sequence, t.ordinal) AS columns_before,
+               t.commit_position, t.sequence, t.ordinal, t.committed_at, t.event, t.rewritten, t.identity,
                t.key_columns, t.columns,
                t.is_here AND t.event NOT IN ('untracked', 'dropped')
                    AND t.identity IS DISTINCT FROM 'none' AS is_open,

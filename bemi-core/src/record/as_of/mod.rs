@@ -23,8 +23,8 @@ use crate::CommitPosition;
 
 /// How many keys are asked for at a time where a table is read whole: so few that the server does not take
 /// the time to compile the statement.
-const PAGE_KEYS: u64 = 4_000;
-const PAGE_ROWS: usize = 4_000;
+const PAGE_KEYS: u64 = 2_000;
+const PAGE_ROWS: usize = 2_000;
 
 /// The record as of a point. From [`Record::as_of`].
 ///
@@ -143,7 +143,7 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
     ) -> Result<Vec<RowOf>, RecordError<D::Error>> {
         let at = self.at().await?;
         let facts = self.record.facts(&at, table).await?;
-        let mut rows = self.record.told(&at, table, facts, Wanted::These(keys)).await?;
+        let mut rows = self.record.told(&at, table, &facts, Wanted::These(keys)).await?;
         self.ask_live(&at, table, &mut rows).await?;
         Ok(rows)
     }
@@ -223,7 +223,7 @@ impl<'a, D: Database, S: Database<Error = D::Error>> AsOf<'a, D, S> {
         let at = self.at().await?;
         let facts = self.record.facts(&at, table).await?;
         let limit = limit.max(1);
-        let mut rows = self.record.told(&at, table, facts, Wanted::Next { after, limit }).await?;
+        let mut rows = self.record.told(&at, table, &facts, Wanted::Next { after, limit }).await?;
         let is_last = !facts.is_keyed || u64::try_from(rows.len()).is_ok_and(|keys| keys < limit);
         let next = if is_last { None } else { rows.last().and_then(|row| row.key.clone()) };
         self.ask_live(&at, table, &mut rows).await?;

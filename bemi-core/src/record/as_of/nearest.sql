@@ -1,4 +1,8 @@
-WITH keys AS MATERIALIZED (
+WITH reshapings AS MATERIALIZED (
+    SELECT (r ->> 'position')::bigint AS commit_position, (r ->> 'sequence')::bigint AS sequence,
+           r -> 'columns' AS columns
+    FROM jsonb_array_elements($14::text::jsonb) AS r
+), keys AS MATERIALIZED (
     SELECT k.key FROM (
         (SELECT c.primary_key AS key FROM {changes} AS c
          WHERE c."table" = $3::text AND $5::text IS NULL AND c.primary_key >= coalesce($6::text, '')
@@ -32,7 +36,8 @@ SELECT k.key,
            WHEN (o.commit_position, o.sequence) > ($8::text::bigint, $9::text::bigint)
                 AND (g.commit_position IS NULL
                      OR (o.commit_position, o.sequence) > (g.commit_position, g.sequence))
-               THEN CASE WHEN o.operation <> 'DELETE' AND o.unavailable IS NULL THEN 'present'
+               THEN CASE WHEN o.operation <> 'DELETE' AND o.unavailable IS NULL AND m.is_known IS NOT FALSE
+                             THEN 'present'
                          WHEN o.operation = 'DELETE' AND NOT (o.before_complete AND EXISTS (
                              SELECT FROM {changes} AS a
                              WHERE a."table" = $3::text AND a.primary_key = k.key
@@ -44,7 +49,7 @@ SELECT k.key,
                 AND g.commit_position > coalesce(o.commit_position, -1) THEN 'absent'
            ELSE 'undecided'
        END AS state,
-       o.after AS row
+       coalesce(m.row, o.after) AS row
 FROM keys AS k
 LEFT JOIN LATERAL (
     SELECT c.commit_position, c.sequence, c.operation, c.after, c.unavailable, c.before_complete
@@ -60,3 +65,14 @@ LEFT JOIN LATERAL (
       AND c.schema = $2::text AND c.database = $1::text
     ORDER BY c.commit_position DESC, c.sequence DESC LIMIT 1
 ) AS g ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce(jsonb_object_agg(c.key, CASE WHEN c.value ? 'from' THEN o.after -> (c.value ->> 'from')
+                                                 ELSE c.value -> 'value' END)
+               FILTER (WHERE NOT c.value ? 'from' OR o.after ? (c.value ->> 'from')), '{}') AS row,
+           bool_and(NOT c.value ? 'unknown') AS is_known
+    FROM jsonb_each((SELECT r.columns FROM reshapings AS r
+                     WHERE (r.commit_position, r.sequence) < (o.commit_position, o.sequence)
+                     ORDER BY r.commit_position DESC, r.sequence DESC LIMIT 1)) AS c
+    HAVING (o.commit_position, o.sequence) <= ($12::text::bigint, $13::text::bigint)
+       AND o.operation <> 'DELETE' AND count(*) > 0
+) AS m ON true

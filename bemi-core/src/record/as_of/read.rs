@@ -10,6 +10,10 @@ use crate::record::{Database, Key, Record, RecordError, Row, RowAt, Sql, TableNa
 const DOING: &str = "read what was there";
 const WHAT: &str = "a row of the past";
 
+/// How many keys that take more than their nearest change are asked for at a time: so few that the server
+/// does not take seconds to compile the statement (`jit_above_cost`).
+const CHUNK_KEYS: usize = 64;
+
 /// Which rows are asked for.
 #[derive(Clone, Copy)]
 pub(in crate::record) enum Wanted<'a> {
@@ -20,7 +24,7 @@ pub(in crate::record) enum Wanted<'a> {
 }
 
 /// What can be said about the table as a whole.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(in crate::record) struct Facts {
     /// Whether its rows have keys.
     pub(in crate::record) is_keyed: bool,
@@ -36,6 +40,10 @@ pub(in crate::record) struct Facts {
     /// Where the table was empty; nothing is missing since.
     cleared_position: Option<i64>,
     cleared_sequence: Option<i64>,
+    /// Behind this place, it has the columns of the point; before that, it takes these, a JSON array.
+    shaped_position: i64,
+    shaped_sequence: i64,
+    reshapings: Option<String>,
 }
 
 /// What the statement says of a row.
@@ -97,7 +105,7 @@ impl<D: Database> Record<D> {
         &mut self,
         at: &At,
         table: &TableName,
-        facts: Facts,
+        facts: &Facts,
         wanted: Wanted<'_>,
     ) -> Result<Vec<RowOf>, RecordError<D::Error>> {
         if !facts.is_keyed {
@@ -131,7 +139,7 @@ impl<D: Database> Record<D> {
         &mut self,
         at: &At,
         table: &TableName,
-        facts: Facts,
+        facts: &Facts,
         wanted: Wanted<'_>,
     ) -> Result<Vec<Told>, RecordError<D::Error>> {
         let rows = sql::nearest(&self.changes_table());
@@ -148,6 +156,9 @@ impl<D: Database> Record<D> {
         sql.parameter(facts.settled_sequence.to_string());
         sql.parameter(facts.cleared_position.map(|position| position.to_string()));
         sql.parameter(facts.cleared_sequence.map(|sequence| sequence.to_string()));
+        sql.parameter(facts.shaped_position.to_string());
+        sql.parameter(facts.shaped_sequence.to_string());
+        sql.parameter(facts.reshapings.clone());
         self.ask(DOING, WHAT, &sql).await
     }
 
@@ -161,15 +172,24 @@ impl<D: Database> Record<D> {
         live: Option<&str>,
     ) -> Result<Vec<RowOf>, RecordError<D::Error>> {
         let rows = sql::rows(&self.changes_table());
-        let mut sql = Sql::new(format!("SELECT row_to_json(r)::text FROM ({rows}) AS r"));
-        sql.parameter(at.slot.name.clone());
-        bind(&mut sql, at, table);
-        sql.parameter(keys.map(texts));
-        sql.parameter(None);
-        sql.parameter(keys.map_or(0, <[Key]>::len).to_string());
-        sql.parameter(live.map(ToOwned::to_owned));
-        let told: Vec<Told> = self.ask(DOING, WHAT, &sql).await?;
-        Ok(told.into_iter().map(Told::read).collect())
+        let text = format!("SELECT row_to_json(r)::text FROM ({rows}) AS r");
+        let chunks: Vec<Option<&[Key]>> = match keys {
+            Some(keys) => keys.chunks(CHUNK_KEYS).map(Some).collect(),
+            None => vec![None],
+        };
+        let mut all = Vec::new();
+        for keys in chunks {
+            let mut sql = Sql::new(text.as_str());
+            sql.parameter(at.slot.name.clone());
+            bind(&mut sql, at, table);
+            sql.parameter(keys.map(texts));
+            sql.parameter(None);
+            sql.parameter(keys.map_or(0, <[Key]>::len).to_string());
+            sql.parameter(live.map(ToOwned::to_owned));
+            let told: Vec<Told> = self.ask(DOING, WHAT, &sql).await?;
+            all.extend(told.into_iter().map(Told::read));
+        }
+        Ok(all)
     }
 }
 

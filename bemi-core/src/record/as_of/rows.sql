@@ -98,6 +98,14 @@ live AS MATERIALIZED (
                    w.row || coalesce(c.values, '{}'),
                    CASE WHEN c.operation = 'UPDATE' THEN c.lacking END, w.step + 1
             FROM walk AS w
+            -- Its name is that of the same column.
+            CROSS JOIN LATERAL (
+                SELECT coalesce(max(v.commit_position), -1) AS commit_position,
+                       coalesce(max(v.sequence), -1) AS sequence
+                FROM (SELECT n.commit_position, n.sequence FROM events AS n
+                      WHERE n.is_renamed
+                        AND (n.commit_position, n.sequence) < (f.commit_position, f.sequence)
+                      ORDER BY n.nr DESC LIMIT 1) AS v) AS e
             CROSS JOIN LATERAL (
                 SELECT o.commit_position, o.sequence, o.previous_key, o.operation, v.values, v.lacking
                 FROM (
@@ -106,20 +114,16 @@ live AS MATERIALIZED (
                       AND (c.commit_position, c.sequence) < (w.commit_position, w.sequence)
                       AND (c.commit_position, c.sequence) > (b.floor_position, b.floor_sequence)
                       AND (c.commit_position, c.sequence) > (b.rewritten_position, b.rewritten_sequence)
+                      AND (c.commit_position, c.sequence) > (e.commit_position, e.sequence)
                       AND (c.operation <> 'UPDATE' OR c.previous_key IS NOT NULL
                            OR c.unavailable IS NULL OR NOT w.lacking <@ c.unavailable)
                       AND c.schema = $3::text AND c.database = $2::text
                     ORDER BY c.commit_position DESC, c.sequence DESC LIMIT 1
                 ) AS o
                 CROSS JOIN LATERAL (
-                    SELECT jsonb_object_agg(l.name, o.after -> l.name) FILTER (WHERE l.is_there) AS values,
-                           array_agg(l.name) FILTER (WHERE NOT l.is_there) AS lacking
-                    FROM (
-                        -- By its number: names may have been given to others since.
-                        SELECT u.name, o.after ? u.name
-                               AND {number_at_o} IS NOT DISTINCT FROM {number_at_f} AS is_there
-                        FROM unnest(w.lacking) AS u (name)
-                    ) AS l
+                    SELECT jsonb_object_agg(l.name, o.after -> l.name) FILTER (WHERE o.after ? l.name) AS values,
+                           array_agg(l.name) FILTER (WHERE NOT o.after ? l.name) AS lacking
+                    FROM unnest(w.lacking) AS l (name)
                 ) AS v
             ) AS c
             WHERE w.lacking IS NOT NULL AND c.operation <> 'DELETE'

@@ -14,7 +14,6 @@ const RANGE_BEHIND: &str = include_str!("range_behind.sql");
 const MAPPED: &str = include_str!("mapped.sql");
 const COLUMNS: &str = include_str!("columns.sql");
 const ADDED: &str = include_str!("added.sql");
-const NUMBER: &str = include_str!("number.sql");
 const SEEN: &str = include_str!("seen.sql");
 
 /// What a column held that is gone since, a later row does not tell.
@@ -62,8 +61,6 @@ pub(crate) fn rows(changes: &str) -> String {
             "{mapped_live}",
             &mapped("r.row", "(SELECT live.live -> 'columns' FROM live)", GONE),
         )
-        .replace("{number_at_o}", &NUMBER.replace("{columns}", &columns("o")))
-        .replace("{number_at_f}", &NUMBER.replace("{columns}", &columns("f")))
         .replace("{is_seen}", SEEN);
     format!("WITH RECURSIVE {BOUNDS}, {rows} SELECT a.key, a.state, a.row, a.why FROM answer AS a")
         .replace("{changes}", changes)
