@@ -97,7 +97,7 @@ impl<D: Database> Record<D> {
         for touched in self.touched(&from, &to, table).await? {
             let name = TableName::new(touched.schema, touched.table);
             let facts = [self.facts(&from, &name).await?, self.facts(&to, &name).await?];
-            let [first, second] = facts;
+            let [first, second] = &facts;
             let (low, high) = if from.position <= to.position {
                 (first, to.position)
             } else {

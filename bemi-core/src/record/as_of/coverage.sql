@@ -26,7 +26,8 @@ SELECT json_build_object(
                        WHERE c.commit_position = w.position AND c.database = $2::text LIMIT 1)) AS at) AS e ON true
               ORDER BY w.position LIMIT 1),
     'identity', (SELECT e.identity FROM events AS e WHERE e.is_open ORDER BY e.nr DESC LIMIT 1),
-    'is_whole_before', NOT EXISTS (SELECT FROM events AS e WHERE e.identity <> 'full')
+    'is_whole_before', NOT EXISTS (SELECT FROM events AS e
+                                   WHERE e.identity <> 'full' OR cardinality(e.key_columns) = 0)
                        AND EXISTS (SELECT FROM events AS e WHERE e.identity = 'full'),
     'holes', (SELECT coalesce(json_agg(json_build_object(
                   'from', h.from_position,

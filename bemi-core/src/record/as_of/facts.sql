@@ -1,4 +1,4 @@
-SELECT b.is_keyed, k.is_complete, b.ceiling_position = 9223372036854775807 AS is_open,
+SELECT b.is_keyed, k.is_complete, b.ceiling_position, b.ceiling_position = 9223372036854775807 AS is_open,
        -- Behind this place, the last change of a row tells it.
        s.commit_position AS settled_position, s.sequence AS settled_sequence,
        CASE WHEN b.is_cleared THEN b.cleared_position END AS cleared_position,

@@ -15,8 +15,10 @@ BEGIN
     FOR key, state, "row" IN EXECUTE $told${nearest}$told$
         USING database, schema, "table", "position", keys, NULL::text, jsonb_array_length(keys::jsonb)::text,
               facts.settled_position::text, facts.settled_sequence::text,
-              facts.cleared_position::text, facts.cleared_sequence::text
+              facts.cleared_position::text, facts.cleared_sequence::text,
+              facts.shaped_position::text, facts.shaped_sequence::text, facts.reshapings
     LOOP
+        CONTINUE WHEN state = 'elsewhere';
         IF state = 'undecided' THEN
             undecided := undecided || key;
         ELSE
