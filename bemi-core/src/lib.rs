@@ -46,7 +46,7 @@ pub use context::{Context, ContextError};
 pub use declared::{Write, write, write_sync};
 pub use message::{
     ContextMessage, DDL_PREFIX, HEARTBEAT_PREFIX, MESSAGE_PREFIX, MessageOptions, Redaction,
-    SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SqlCapture, TABLE_PREFIX,
+    SIZE_LIMIT_DEFAULT_BYTES, SIZE_LIMIT_MAX_BYTES, SPACER_PREFIX, SqlCapture, TABLE_PREFIX,
 };
 pub use position::{CommitPosition, InvalidLsn, Lsn, Sequence, TransactionId};
 pub use scope::{

@@ -33,6 +33,13 @@ pub const DDL_PREFIX: &str = "_bemi_ddl";
 /// The prefix of a message that says what became of a tracked table, and which columns it has.
 pub const TABLE_PREFIX: &str = "_bemi_table";
 
+/// The prefix of a message that says nothing, and stands behind each that does.
+///
+/// The server orders what the subtransactions of a transaction wrote by LSN, and a message has the LSN of
+/// whatever is written next. So a change that comes right behind a message could be sent before it, where
+/// one of the two was left in a subtransaction. With this in between, no change comes right behind.
+pub const SPACER_PREFIX: &str = "_bemi_spacer";
+
 /// The size of an encoded context that is allowed unless said otherwise, in bytes.
 pub const SIZE_LIMIT_DEFAULT_BYTES: usize = 64 * 1024;
 
@@ -160,8 +167,9 @@ pub struct ContextMessage {
 }
 
 impl ContextMessage {
-    /// The statement that emits a message whose text is its one parameter, `$1` of type `text`.
-    pub const EMIT_SQL: &'static str = "SELECT pg_logical_emit_message(true, '_bemi', $1::text)";
+    /// The statement that emits a message whose text is its one parameter, `$1` of type `text`; and
+    /// the [spacer](SPACER_PREFIX) behind it.
+    pub const EMIT_SQL: &'static str = "SELECT pg_logical_emit_message(true, '_bemi', $1::text), pg_logical_emit_message(true, '_bemi_spacer', '')";
 
     /// The message that ends the reach of the one before it in the same transaction: `{}`.
     #[must_use]
@@ -175,7 +183,8 @@ impl ContextMessage {
         &self.json
     }
 
-    /// The statement that emits this message, without a parameter, for the simple query protocol.
+    /// The statement that emits this message, and the [spacer](SPACER_PREFIX) behind it, without a
+    /// parameter, for the simple query protocol.
     /// The JSON is an `E''` string, so that it means the same whatever
     /// `standard_conforming_strings` is.
     ///
@@ -185,12 +194,12 @@ impl ContextMessage {
     /// let message = MessageOptions::new().encode(&Context::new().with("note", "it's"), None);
     /// assert_eq!(
     ///     message.emit_statement(),
-    ///     r#"SELECT pg_logical_emit_message(true, '_bemi', E'{"note":"it''s"}')"#
+    ///     r#"SELECT pg_logical_emit_message(true, '_bemi', E'{"note":"it''s"}'), pg_logical_emit_message(true, '_bemi_spacer', '')"#
     /// );
     /// ```
     #[must_use]
     pub fn emit_statement(&self) -> String {
-        let mut sql = String::with_capacity(self.json.len() + 64);
+        let mut sql = String::with_capacity(self.json.len() + 128);
         sql.push_str("SELECT pg_logical_emit_message(true, '_bemi', E'");
         for character in self.json.chars() {
             if matches!(character, '\'' | '\\') {
@@ -198,7 +207,7 @@ impl ContextMessage {
             }
             sql.push(character);
         }
-        sql.push_str("')");
+        sql.push_str("'), pg_logical_emit_message(true, '_bemi_spacer', '')");
         sql
     }
 }
@@ -307,7 +316,8 @@ mod tests {
 
     fn unescape_literal(statement: &str) -> String {
         let (_, literal) = statement.split_once("E'").unwrap();
-        let body = literal.strip_suffix("')").unwrap();
+        let (body, _) =
+            literal.rsplit_once("'), pg_logical_emit_message(true, '_bemi_spacer'").unwrap();
         let mut text = String::new();
         let mut characters = body.chars();
         while let Some(character) = characters.next() {

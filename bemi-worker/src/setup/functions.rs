@@ -169,6 +169,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_logical_emit_message(true, '_bemi', content);
+    -- Else a change behind a subtransaction that only said this could come first.
+    PERFORM pg_logical_emit_message(true, '_bemi_spacer', '');
     PERFORM set_config('bemi.context', content, true), set_config('bemi.emitted', content, true);
 END
 "#;
@@ -252,6 +254,7 @@ BEGIN
         message := jsonb_build_object('_bemi', jsonb_build_object('error', sqlerrm))::text;
     END;
     PERFORM pg_logical_emit_message(true, '_bemi', message);
+    PERFORM pg_logical_emit_message(true, '_bemi_spacer', '');
     PERFORM set_config('bemi.emitted', inputs, true);
     RETURN NULL;
 END

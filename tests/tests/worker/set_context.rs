@@ -50,6 +50,34 @@ async fn it_governs_what_follows_in_its_transaction_and_nothing_after() {
     }
 }
 
+/// A subtransaction that wrote nothing but its message: the server orders that by where it ends.
+#[tokio::test]
+async fn it_governs_what_follows_the_subtransaction_that_it_was_said_in() {
+    let tracked = Tracked::new(SCHEMA).await;
+    let mut expected = Vec::new();
+    for id in [10, 20, 30] {
+        tracked
+            .sql(&format!(
+                r#"BEGIN;
+                   SELECT bemi.set_context('{{"user": "outer"}}'); INSERT INTO t VALUES ({id});
+                   SAVEPOINT s; SELECT bemi.set_context('{{"user": "inner"}}'); RELEASE s;
+                   INSERT INTO t VALUES ({id} + 1), ({id} + 2);
+                   DO $$BEGIN PERFORM bemi.set_context('{{"user": "block"}}'); EXCEPTION WHEN OTHERS THEN RAISE; END$$;
+                   UPDATE t SET a = 'x' WHERE id = {id};
+                   COMMIT"#
+            ))
+            .await;
+        let by = |key: i32, user: &str| (key.to_string(), json!({"user": user}));
+        expected.extend([
+            by(id, "outer"),
+            by(id + 1, "inner"),
+            by(id + 2, "inner"),
+            by(id, "block"),
+        ]);
+    }
+    assert_eq!(contexts(&tracked).await, expected);
+}
+
 #[tokio::test]
 async fn alone_in_its_transaction_it_governs_nothing() {
     let tracked = Tracked::new(SCHEMA).await;

@@ -108,9 +108,9 @@ impl Plan {
 /// Says under which context the writes that follow are.
 async fn emit<S: Database>(source: &mut S, context: Context) -> Result<(), RevertError<S::Error>> {
     let message = MessageOptions::new().sql(SqlCapture::Off).encode(&context, None);
-    let mut sql = Sql::new("SELECT pg_logical_emit_message(true, '_bemi', ");
+    let mut sql = Sql::new("SELECT concat(pg_logical_emit_message(true, '_bemi', ");
     sql.bind(ContextMessage::as_str(&message).to_owned());
-    sql.push(")::text");
+    sql.push("), pg_logical_emit_message(true, '_bemi_spacer', ''))");
     source
         .query(&sql)
         .await

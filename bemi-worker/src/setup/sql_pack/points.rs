@@ -2,12 +2,11 @@
 //! is among them. The meaning is that of `bemi_core::record::Point` and `Record::resolve`; tests hold
 //! both to the same answers.
 
-use bemi_core::HEARTBEAT_PREFIX;
+use bemi_core::{HEARTBEAT_PREFIX, SPACER_PREFIX};
 
 use super::object::{Function, Object};
 
 /// A message that means nothing.
-const SPACER_PREFIX: &str = "_bemi_spacer";
 
 pub(super) fn objects(changes: &str) -> Vec<Object> {
     let caught_up =
