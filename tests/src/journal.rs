@@ -91,6 +91,9 @@ impl Journal {
             return Some(Event::Change(change.replace("[integer]", "").replace("[text]", "")));
         }
         let (head, content) = line.strip_prefix("message: ")?.split_once(" content:").unwrap();
+        if head.starts_with("transactional: 1 prefix: _bemi_spacer,") {
+            return None;
+        }
         assert!(head.starts_with("transactional: 1 prefix: _bemi,"), "{line}");
         Some(Event::Message(serde_json::from_str(content).unwrap()))
     }

@@ -33,7 +33,7 @@ pub const DDL_PREFIX: &str = "_bemi_ddl";
 /// The prefix of a message that says what became of a tracked table, and which columns it has.
 pub const TABLE_PREFIX: &str = "_bemi_table";
 
-/// The prefix of a message that says nothing, and stands behind each that does.
+/// The prefix of a message that says nothing, and stands behind those of functions in the database.
 ///
 /// The server orders what the subtransactions of a transaction wrote by LSN, and a message has the LSN of
 /// whatever is written next. So a change that comes right behind a message could be sent before it, where
@@ -167,9 +167,8 @@ pub struct ContextMessage {
 }
 
 impl ContextMessage {
-    /// The statement that emits a message whose text is its one parameter, `$1` of type `text`; and
-    /// the [spacer](SPACER_PREFIX) behind it.
-    pub const EMIT_SQL: &'static str = "SELECT pg_logical_emit_message(true, '_bemi', $1::text), pg_logical_emit_message(true, '_bemi_spacer', '')";
+    /// The statement that emits a message whose text is its one parameter, `$1` of type `text`.
+    pub const EMIT_SQL: &'static str = "SELECT pg_logical_emit_message(true, '_bemi', $1::text)";
 
     /// The message that ends the reach of the one before it in the same transaction: `{}`.
     #[must_use]
@@ -183,8 +182,7 @@ impl ContextMessage {
         &self.json
     }
 
-    /// The statement that emits this message, and the [spacer](SPACER_PREFIX) behind it, without a
-    /// parameter, for the simple query protocol.
+    /// The statement that emits this message, without a parameter, for the simple query protocol.
     /// The JSON is an `E''` string, so that it means the same whatever
     /// `standard_conforming_strings` is.
     ///
@@ -194,12 +192,12 @@ impl ContextMessage {
     /// let message = MessageOptions::new().encode(&Context::new().with("note", "it's"), None);
     /// assert_eq!(
     ///     message.emit_statement(),
-    ///     r#"SELECT pg_logical_emit_message(true, '_bemi', E'{"note":"it''s"}'), pg_logical_emit_message(true, '_bemi_spacer', '')"#
+    ///     r#"SELECT pg_logical_emit_message(true, '_bemi', E'{"note":"it''s"}')"#
     /// );
     /// ```
     #[must_use]
     pub fn emit_statement(&self) -> String {
-        let mut sql = String::with_capacity(self.json.len() + 128);
+        let mut sql = String::with_capacity(self.json.len() + 64);
         sql.push_str("SELECT pg_logical_emit_message(true, '_bemi', E'");
         for character in self.json.chars() {
             if matches!(character, '\'' | '\\') {
@@ -207,7 +205,7 @@ impl ContextMessage {
             }
             sql.push(character);
         }
-        sql.push_str("'), pg_logical_emit_message(true, '_bemi_spacer', '')");
+        sql.push_str("')");
         sql
     }
 }
@@ -316,8 +314,7 @@ mod tests {
 
     fn unescape_literal(statement: &str) -> String {
         let (_, literal) = statement.split_once("E'").unwrap();
-        let (body, _) =
-            literal.rsplit_once("'), pg_logical_emit_message(true, '_bemi_spacer'").unwrap();
+        let body = literal.strip_suffix("')").unwrap();
         let mut text = String::new();
         let mut characters = body.chars();
         while let Some(character) = characters.next() {
