@@ -210,13 +210,15 @@ events AS MATERIALIZED (
 ), known AS MATERIALIZED (
     -- Whether nothing is missing among the rows: a key that the record never had is of no row, since the
     -- table was empty once, or all its rows were stored, and no hole is between there and the point.
-    SELECT CASE WHEN b.is_keyed THEN b.is_cleared OR EXISTS (
-               SELECT FROM bemi.backfill AS f
-               WHERE f.slot = $1::text AND f.schema = $3::text AND f."table" = $4::text
-                 AND f.finished_at IS NOT NULL AND f.began_at_position IS NOT NULL
-                 AND (f.began_at_position > $5::text::bigint
-                      OR (b.floor_position, b.floor_sequence) <= (f.began_at_position, 0))
-                 AND (f.position <= $5::text::bigint OR b.ceiling_position > f.position))
-           ELSE coalesce((SELECT s.is_told FROM since AS s), false) END AS is_complete
+    SELECT CASE WHEN b.is_keyed THEN b.is_cleared OR f.position IS NOT NULL
+                ELSE coalesce((SELECT s.is_told FROM since AS s), false) END AS is_complete,
+           -- Where the rows were stored, if that is behind the point.
+           CASE WHEN f.position > $5::text::bigint THEN f.position END AS read_position
     FROM bounds AS b
+    LEFT JOIN bemi.backfill AS f
+        ON f.slot = $1::text AND f.schema = $3::text AND f."table" = $4::text
+       AND f.finished_at IS NOT NULL AND f.began_at_position IS NOT NULL
+       AND (f.began_at_position > $5::text::bigint
+            OR (b.floor_position, b.floor_sequence) <= (f.began_at_position, 0))
+       AND (f.position <= $5::text::bigint OR b.ceiling_position > f.position)
 )

@@ -1,4 +1,4 @@
-SELECT coalesce(p.row, x.row)::text AS row, x.commit_position, x.sequence, x.n, x.is_baseline
+SELECT CASE WHEN p.lacking IS NULL THEN coalesce(p.row, x.row)::text END AS row, x.commit_position, x.sequence, x.n, x.is_baseline
 FROM (
     SELECT c.after AS row, c.commit_position, c.sequence, 1 AS n,
            c.operation = 'SNAPSHOT' AS is_baseline FROM {changes} AS c
@@ -15,5 +15,5 @@ FROM (
       AND c.schema = $3::text AND c.database = $2::text
 ) AS x
 LEFT JOIN LATERAL (
-    SELECT s.row FROM ({mapped}) AS s WHERE {is_mapped}
+    SELECT s.row, s.lacking FROM ({mapped}) AS s WHERE {is_mapped}
 ) AS p ON true

@@ -77,6 +77,7 @@ live AS MATERIALIZED (
         SELECT CASE WHEN f.state = 'tangled' THEN (
             WITH moves AS MATERIALIZED ({moves_before})
             SELECT coalesce(
+                (SELECT '{"state": "unknown"}'::jsonb FROM moves AS m WHERE m.row IS NULL LIMIT 1),
                 (SELECT jsonb_build_object('row', r.row::jsonb)
                  FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) > 0 LIMIT 1) AS r),
                 (SELECT '{"state": "absent"}'::jsonb
@@ -141,7 +142,8 @@ live AS MATERIALIZED (
                 WHEN f.state = 'present' AND f.lacking IS NULL AND m.lacking IS NULL THEN 'present'
                 WHEN n.state IN ('absent', 'present') THEN n.state
                 WHEN l.state IN ('absent', 'present') THEN l.state
-                WHEN k.is_complete AND f.state = 'unknown' AND n.state IS NULL THEN 'absent'
+                WHEN k.is_complete AND f.state = 'unknown'
+                     AND (n.state IS NULL OR k.read_position IS NULL) THEN 'absent'
                 ELSE 'unknown' END AS state,
            CASE WHEN f.state = 'present' AND f.lacking IS NULL AND m.lacking IS NULL
                 THEN coalesce(m.row, f.row)
@@ -213,15 +215,33 @@ live AS MATERIALIZED (
             ) AS o
         ) AS e
         LEFT JOIN LATERAL (
-            -- The one that left the key and had not come, by its content.
+            SELECT c.commit_position, c.sequence, c.after AS row FROM {changes} AS c
+            WHERE c."table" = $4::text AND c.primary_key = f.key AND c.operation = 'SNAPSHOT'
+              AND c.commit_position > $5::text::bigint
+              AND (c.commit_position, c.sequence) <= (b.ceiling_position, b.ceiling_sequence)
+              AND (c.commit_position, c.sequence) <= (b.rewriting_position, b.rewriting_sequence)
+              AND c.schema = $3::text AND c.database = $2::text AND e.is_tangled
+            ORDER BY c.commit_position, c.sequence LIMIT 1
+        ) AS z ON true
+        LEFT JOIN LATERAL (
+            SELECT p.row, p.lacking FROM ({mapped_read}) AS p
+            WHERE (z.commit_position, z.sequence) > (b.reshaped_position, b.reshaped_sequence)
+        ) AS y ON true
+        LEFT JOIN LATERAL (
+            -- The one that left the key and had not come, by its content. Where all that came have left,
+            -- it is as it was read later.
             SELECT CASE WHEN e.is_tangled THEN (
                 WITH moves AS MATERIALIZED ({moves_behind})
                 SELECT coalesce(
+                    (SELECT '{"state": "unknown"}'::jsonb FROM moves AS m WHERE m.row IS NULL LIMIT 1),
                     (SELECT jsonb_build_object('row', r.row::jsonb)
                      FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) < 0 LIMIT 1) AS r),
                     (SELECT '{"state": "absent"}'::jsonb
                      FROM (SELECT m.row FROM moves AS m GROUP BY m.row HAVING sum(m.n) > 0 LIMIT 1) AS r),
-                    '{"state": "unknown"}')
+                    CASE WHEN y.lacking IS NOT NULL THEN '{"state": "unknown"}'
+                         WHEN z.row IS NOT NULL THEN jsonb_build_object('row', coalesce(y.row, z.row))
+                         WHEN k.read_position IS NOT NULL THEN '{"state": "absent"}'
+                         ELSE '{"state": "unknown"}' END)
             ) END AS answer
         ) AS t ON true
         LEFT JOIN LATERAL (

@@ -56,6 +56,7 @@ pub(crate) fn rows(changes: &str) -> String {
         )
         .replace("{mapped_forward}", &mapped("f.row", &columns("f"), &ADDED.replace("{at}", "f")))
         .replace("{mapped_counted}", &mapped("c.row", &columns("c"), &ADDED.replace("{at}", "c")))
+        .replace("{mapped_read}", &mapped("z.row", &columns("z"), GONE))
         .replace("{mapped_backward}", &mapped("e.row", &columns("e"), GONE))
         .replace(
             "{mapped_live}",
