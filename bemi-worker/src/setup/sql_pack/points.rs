@@ -6,8 +6,6 @@ use bemi_core::{HEARTBEAT_PREFIX, SPACER_PREFIX};
 
 use super::object::{Function, Object};
 
-/// A message that means nothing.
-
 pub(super) fn objects(changes: &str) -> Vec<Object> {
     let caught_up =
         CAUGHT_UP.body.replace("{heartbeat}", HEARTBEAT_PREFIX).replace("{spacer}", SPACER_PREFIX);
