@@ -34,6 +34,29 @@ async fn a_row_has_the_columns_of_that_time() {
 }
 
 #[tokio::test]
+async fn a_name_that_another_column_took_over_in_one_transaction_is_that_columns() {
+    let tracked = Tracked::new(TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    tracked
+        .sql("BEGIN; ALTER TABLE todo RENAME task TO title; ALTER TABLE todo ADD task int DEFAULT 7; COMMIT")
+        .await;
+    tracked.sql("INSERT INTO todo VALUES (2, 'b')").await;
+    tracked.sql("ALTER TABLE todo ADD note text").await;
+    let then = now(&tracked).await;
+    tracked.store().await;
+
+    let mut record = record(&tracked).await;
+    assert_eq!(
+        told(&mut record.as_of(then), "1").await,
+        r#"{"done":false,"id":1,"note":null,"task":7,"title":"a"}"#
+    );
+    assert_eq!(
+        told(&mut record.as_of(then), "2").await,
+        r#"{"done":false,"id":2,"note":null,"task":7,"title":"b"}"#
+    );
+}
+
+#[tokio::test]
 async fn what_a_later_row_does_not_have_is_not_told_by_it() {
     let tracked = Tracked::untracked(bemi_tests::shared_cluster(), TODO).await;
     tracked.sql("INSERT INTO todo VALUES (1, 'a'), (2, 'b')").await;

@@ -7,7 +7,7 @@ SELECT b.is_keyed, k.is_complete, b.ceiling_position, b.ceiling_position = 92233
        -- the last of these that lies before it.
        b.shaped_position, b.shaped_sequence,
        (SELECT jsonb_agg(jsonb_build_object('position', v.commit_position, 'sequence', v.sequence,
-                                            'columns', m.columns))::text
+                                            'columns', m.columns) ORDER BY v.nr)::text
         FROM events AS v
         CROSS JOIN LATERAL (
             SELECT jsonb_object_agg(p.name,

@@ -1,7 +1,7 @@
 WITH reshapings AS MATERIALIZED (
-    SELECT (r ->> 'position')::bigint AS commit_position, (r ->> 'sequence')::bigint AS sequence,
-           r -> 'columns' AS columns
-    FROM jsonb_array_elements($14::text::jsonb) AS r
+    SELECT (r.value ->> 'position')::bigint AS commit_position,
+           (r.value ->> 'sequence')::bigint AS sequence, r.value -> 'columns' AS columns, r.nr
+    FROM jsonb_array_elements($14::text::jsonb) WITH ORDINALITY AS r (value, nr)
 ), keys AS MATERIALIZED (
     SELECT k.key FROM (
         (SELECT c.primary_key AS key FROM {changes} AS c
@@ -72,7 +72,7 @@ LEFT JOIN LATERAL (
            bool_and(NOT c.value ? 'unknown') AS is_known
     FROM jsonb_each((SELECT r.columns FROM reshapings AS r
                      WHERE (r.commit_position, r.sequence) < (o.commit_position, o.sequence)
-                     ORDER BY r.commit_position DESC, r.sequence DESC LIMIT 1)) AS c
+                     ORDER BY r.nr DESC LIMIT 1)) AS c
     HAVING (o.commit_position, o.sequence) <= ($12::text::bigint, $13::text::bigint)
        AND o.operation <> 'DELETE' AND count(*) > 0
 ) AS m ON true
