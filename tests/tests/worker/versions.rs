@@ -86,7 +86,7 @@ async fn it_works_as_roles_that_may_do_little() {
                  bemi.full_identity, bemi.column_rules TO bemi_run; \
              GRANT USAGE ON SCHEMA bemi, audit TO bemi_run; \
              GRANT SELECT, UPDATE ON bemi.checkpoint TO bemi_run; \
-             GRANT SELECT, INSERT, UPDATE ON bemi.gaps TO bemi_run; \
+             GRANT SELECT, INSERT, UPDATE ON bemi.gaps, bemi.table_events TO bemi_run; \
              GRANT SELECT, INSERT ON bemi.quarantine TO bemi_run; \
              GRANT INSERT ON audit.changes TO bemi_run",
         )
