@@ -106,3 +106,30 @@ async fn what_was_known_by_another_key_is_not_known_any_more() {
     assert_eq!(told(&mut record.as_of(after), "1").await, "rewritten");
     assert_eq!(told(&mut record.as_of(after), "a").await, "rewritten");
 }
+
+#[tokio::test]
+async fn behind_a_gap_a_row_has_the_columns_that_it_was_written_with() {
+    let tracked = Tracked::new(TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    tracked.store().await;
+    let slot = tracked.database.slot_name();
+    tracked.database.drop_slot(&slot).await;
+    tracked.sql("ALTER TABLE todo ADD note text").await;
+    tracked.worker(&["run", "--once", "--on-gap", "continue"]).run_to_end().await.assert_code(0);
+    tracked.database.wait_for_free_slot(&slot).await;
+    tracked.sql("INSERT INTO todo VALUES (2, 'b', true, 'n')").await;
+    let then = now(&tracked).await;
+    tracked.sql("ALTER TABLE todo ADD more int").await;
+    let later = now(&tracked).await;
+    tracked.store().await;
+
+    let mut record = record(&tracked).await;
+    assert_eq!(
+        told(&mut record.as_of(then), "2").await,
+        r#"{"done":true,"id":2,"note":"n","task":"b"}"#
+    );
+    assert_eq!(
+        told(&mut record.as_of(later), "2").await,
+        r#"{"done":true,"id":2,"more":null,"note":"n","task":"b"}"#
+    );
+}

@@ -8,11 +8,15 @@ events AS MATERIALIZED (
                AS is_renamed,
            CASE WHEN e.is_open THEN lag(e.key) OVER w END AS key_before
     FROM (
-        SELECT lag(t.columns) OVER (ORDER BY t.commit_position, t.sequence, t.ordinal) AS columns_before,
-               t.commit_position, t.sequence, t.ordinal, t.committed_at, t.event, t.rewritten, t.identity,
-               t.key_columns, t.columns,
-               t.is_here AND t.event NOT IN ('untracked', 'dropped')
-                   AND t.identity IS DISTINCT FROM 'none' AS is_open,
+        SELECT t.columns_before, t.ordinal, t.committed_at, t.event, t.identity, t.key_columns, t.columns,
+               -- What a table is behind a gap holds since its end; where it was altered behind it, nobody
+               -- knows what it was in between.
+               CASE WHEN t.event = 'tracked' AND t.was_open THEN coalesce(g.gap_end, t.commit_position)
+                    ELSE t.commit_position END AS commit_position,
+               CASE WHEN t.event = 'tracked' AND t.was_open AND g.gap_end IS NOT NULL THEN 0
+                    ELSE t.sequence END AS sequence,
+               t.rewritten OR t.event = 'altered' AND g.gap_end IS NOT NULL AS rewritten,
+               t.is_open,
                CASE WHEN t.is_here AND t.event NOT IN ('untracked', 'dropped')
                     THEN '{"reason": "incomplete", "columns": []}'::jsonb
                     ELSE '{"reason": "not_tracked"}'::jsonb END AS why_closed,
@@ -21,16 +25,30 @@ events AS MATERIALIZED (
                     FROM unnest(t.key_columns) WITH ORDINALITY AS k (name, nr)
                     JOIN jsonb_array_elements(t.columns) AS c ON c ->> 'name' = k.name)) END AS key
         FROM (
-            SELECT o.*, o.schema = $3::text AND o."table" = $4::text AS is_here,
-                   lag(o.schema = $3::text AND o."table" = $4::text) OVER (
-                       PARTITION BY o.relation ORDER BY o.commit_position, o.sequence, o.ordinal)
-                       AS was_here
-            FROM bemi.table_events AS o
-            WHERE o.slot = $1::text AND o.relation IN (
-                SELECT n.relation FROM bemi.table_events AS n
-                WHERE n.slot = $1::text AND n.schema = $3::text AND n."table" = $4::text)
+            SELECT w.*, lag(w.columns) OVER p AS columns_before, lag(w.is_open) OVER p AS was_open,
+                   lag(w.commit_position) OVER p AS position_before
+            FROM (
+                SELECT n.*, n.is_here AND n.event NOT IN ('untracked', 'dropped')
+                           AND n.identity IS DISTINCT FROM 'none' AS is_open
+                FROM (
+                    SELECT o.*, o.schema = $3::text AND o."table" = $4::text AS is_here,
+                           lag(o.schema = $3::text AND o."table" = $4::text) OVER (
+                               PARTITION BY o.relation
+                               ORDER BY o.commit_position, o.sequence, o.ordinal) AS was_here
+                    FROM bemi.table_events AS o
+                    WHERE o.slot = $1::text AND o.relation IN (
+                        SELECT n.relation FROM bemi.table_events AS n
+                        WHERE n.slot = $1::text AND n.schema = $3::text AND n."table" = $4::text)
+                ) AS n
+                WHERE n.is_here OR n.was_here
+            ) AS w
+            WINDOW p AS (ORDER BY w.commit_position, w.sequence, w.ordinal)
         ) AS t
-        WHERE t.is_here OR t.was_here
+        CROSS JOIN LATERAL (
+            SELECT max(g.to_position - 1) AS gap_end FROM bemi.gaps AS g
+            WHERE g.slot = $1::text AND g.to_position > g.from_position
+              AND g.to_position - 1 <= t.commit_position AND g.to_position - 1 > t.position_before
+        ) AS g
     ) AS e
     WINDOW w AS (ORDER BY e.commit_position, e.sequence, e.ordinal)
 ), holes AS MATERIALIZED (
@@ -78,7 +96,13 @@ events AS MATERIALIZED (
     FROM bemi.quarantine AS q
     WHERE q.slot = $1::text AND (q."table" IS NULL OR q."table" = $4::text AND q.schema = $3::text)
 ), shape AS MATERIALIZED (
-    SELECT e.columns, e.key_columns FROM events AS e
+    -- What the columns are behind a gap is not known from before it.
+    SELECT CASE WHEN NOT EXISTS (
+               SELECT FROM bemi.gaps AS g
+               WHERE g.slot = $1::text AND g.to_position > g.from_position
+                 AND g.to_position - 1 > e.commit_position AND g.from_position <= $5::text::bigint)
+           THEN e.columns END AS columns, e.key_columns
+    FROM events AS e
     WHERE e.columns IS NOT NULL AND e.commit_position <= $5::text::bigint
     ORDER BY e.nr DESC LIMIT 1
 ), keyed AS MATERIALIZED (
