@@ -49,6 +49,7 @@ fn write_table(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
         if finding.level != Level::Ok {
             writeln!(out, "            why: {}", finding.why)?;
             writeln!(out, "            fix: {}", finding.fix)?;
+            writeln!(out, "            see: {}", finding.docs)?;
         }
     }
     Ok(())

@@ -19,37 +19,60 @@ const SAFE_BYTES_MIN: i64 = 256 * 1024 * 1024;
 
 pub(super) const SETUP: &str = "run `bemi-worker setup`";
 
+/// What the checks look at.
+pub(super) struct Subject<'a> {
+    pub(super) config: &'a Config,
+    pub(super) facts: &'a Facts,
+    /// The rules in force; those of nothing where nothing is set up.
+    pub(super) rules: Rules,
+}
+
+/// Looks at one thing, and pushes what it finds.
+type Check = fn(&Subject<'_>, &mut Diagnosis);
+
+/// Those that make sense before setup has run, too. A check of one more area: a file of its own with a
+/// `fn check`, a line here or below, a section in docs/findings.md; what it must ask a server is a field
+/// of [`Facts`].
+const SERVER: &[Check] = &[server, room, replication, sender_timeout];
+
+/// Those of what setup has made in the source.
+const INSTALLATION: &[Check] = &[
+    publications,
+    event_trigger,
+    context::set_context,
+    context::request_triggers,
+    rules::unmatched,
+    identities,
+    coverage::check,
+    record::events,
+    slot,
+];
+
+/// Those of the destination.
+const DESTINATION: &[Check] = &[destination, record::indexes, gaps];
+
 pub(super) fn check(
     config: &Config,
     facts: &Facts,
     diagnosis: &mut Diagnosis,
 ) -> Result<(), WorkerError> {
-    server(facts, diagnosis);
-    room(config, facts, diagnosis);
-    replication(facts, diagnosis);
-    sender_timeout(facts, diagnosis);
-    if installation(facts, diagnosis) {
-        let rules = match &facts.found.source.installation {
-            Some(installation) => Rules::of(installation)?,
-            None => Rules::default(),
-        };
-        publications(config, facts, &rules, diagnosis);
-        event_trigger(facts, diagnosis);
-        context::set_context(facts, diagnosis);
-        context::request_triggers(facts, &rules, diagnosis);
-        rules::unmatched(facts, &rules, diagnosis);
-        identities(facts, &rules, diagnosis);
-        coverage::check(config, facts, &rules, diagnosis);
-        record::events(config, facts, &rules, diagnosis);
-        slot(config, facts, diagnosis);
+    let rules = match &facts.found.source.installation {
+        Some(installation) => Rules::of(installation)?,
+        None => Rules::default(),
+    };
+    let subject = Subject { config, facts, rules };
+    let mut run = |checks: &[Check]| checks.iter().for_each(|check| check(&subject, diagnosis));
+    run(SERVER);
+    run(&[installation]);
+    if facts.found.source.installation.is_some() {
+        run(INSTALLATION);
     }
-    destination(config, facts, diagnosis);
-    record::indexes(facts, diagnosis);
-    gaps(facts, diagnosis);
+    run(DESTINATION);
     Ok(())
 }
 
-fn server(facts: &Facts, diagnosis: &mut Diagnosis) {
+fn server(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let facts = subject.facts;
     let source = &facts.found.source;
     diagnosis.ok("B003", format!("the source runs PostgreSQL {}", source.version / 10_000));
     if source.is_standby {
@@ -83,7 +106,8 @@ fn server(facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn room(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
+fn room(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let &Subject { config, facts, .. } = subject;
     let source = &facts.found.source;
     if source.slot.is_none() && source.slots_used >= source.slots_max {
         diagnosis.fail(
@@ -110,7 +134,8 @@ fn room(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn replication(facts: &Facts, diagnosis: &mut Diagnosis) {
+fn replication(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let facts = subject.facts;
     match &facts.replication {
         Ok(_) => diagnosis.ok("B009", "the source answers in replication mode"),
         Err(why) => diagnosis.fail(
@@ -123,7 +148,8 @@ fn replication(facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn sender_timeout(facts: &Facts, diagnosis: &mut Diagnosis) {
+fn sender_timeout(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let facts = subject.facts;
     if (1..SENDER_TIMEOUT_MIN).contains(&facts.sender_timeout) {
         diagnosis.warn(
             "B010",
@@ -135,9 +161,8 @@ fn sender_timeout(facts: &Facts, diagnosis: &mut Diagnosis) {
 }
 
 /// Whether setup has run.
-fn installation(facts: &Facts, diagnosis: &mut Diagnosis) -> bool {
-    let is_set_up = facts.found.source.installation.is_some();
-    if is_set_up {
+fn installation(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    if subject.facts.found.source.installation.is_some() {
         diagnosis.ok("B011", "the source is set up");
     } else {
         diagnosis.fail(
@@ -147,10 +172,10 @@ fn installation(facts: &Facts, diagnosis: &mut Diagnosis) -> bool {
             "run `bemi-worker setup --all-tables`, as the role that the worker runs as",
         );
     }
-    is_set_up
 }
 
-fn publications(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+fn publications(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Subject { config, facts, rules } = subject;
     let source = &facts.found.source;
     let missing: Vec<String> = config
         .publication
@@ -221,7 +246,8 @@ fn publications(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut D
     }
 }
 
-fn event_trigger(facts: &Facts, diagnosis: &mut Diagnosis) {
+fn event_trigger(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let facts = subject.facts;
     let source = &facts.found.source;
     if source.has_event_triggers() && source.has_current_functions {
         diagnosis.ok("B016", "new tables are tracked as they are made");
@@ -245,7 +271,8 @@ fn event_trigger(facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn identities(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+fn identities(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Subject { facts, rules, .. } = subject;
     let selected = rules.selected(&facts.found.source.tables);
     let unidentified = names(selected.values().filter(|t| !t.is_identified()).copied());
     if !unidentified.is_empty() {
@@ -272,7 +299,8 @@ fn identities(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn slot(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
+fn slot(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let &Subject { config, facts, .. } = subject;
     let source = &facts.found.source;
     let name = &config.slot;
     let recreate = "run `bemi-worker setup --recreate-slot`, which records what was lost";
@@ -337,7 +365,8 @@ fn slot(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn destination(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
+fn destination(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let &Subject { config, facts, .. } = subject;
     let destination = &facts.found.destination;
     if !destination.has_own_tables {
         diagnosis.fail(
@@ -393,7 +422,8 @@ fn destination(config: &Config, facts: &Facts, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn gaps(facts: &Facts, diagnosis: &mut Diagnosis) {
+fn gaps(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let facts = subject.facts;
     if facts.gaps > 0 {
         diagnosis.warn(
             "B034",

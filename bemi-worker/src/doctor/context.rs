@@ -1,16 +1,14 @@
 //! The checks of how SQL itself says its context: `bemi.set_context`, and what takes the context of
 //! PostgREST's requests.
 
-use super::checks::SETUP;
-use super::facts::Facts;
+use super::checks::{SETUP, Subject};
 use super::finding::Diagnosis;
 use crate::setup::functions::{CONTEXT_FUNCTIONS, REQUEST_FUNCTIONS};
 use crate::setup::inspect::Member;
 use crate::setup::plan;
-use crate::setup::rules::Rules;
 
-pub(super) fn set_context(facts: &Facts, diagnosis: &mut Diagnosis) {
-    let found = &facts.found.source.context;
+pub(super) fn set_context(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let found = &subject.facts.found.source.context;
     if CONTEXT_FUNCTIONS.iter().all(|function| found.is_current(function)) {
         diagnosis.ok("B036", "SQL can say its context by bemi.set_context");
     } else {
@@ -24,7 +22,8 @@ pub(super) fn set_context(facts: &Facts, diagnosis: &mut Diagnosis) {
 }
 
 /// What takes the context of requests, where setup was told to.
-pub(super) fn request_triggers(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+pub(super) fn request_triggers(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Subject { facts, rules, .. } = subject;
     let source = &facts.found.source;
     if !rules.takes_requests {
         return;

@@ -4,7 +4,7 @@
 //! Some of it can be mended, and warns. What cannot is noted, so that nobody looks in `changes` for what
 //! was never there.
 
-use super::checks::{SETUP, names};
+use super::checks::{SETUP, Subject, names};
 use super::facts::{Facts, Inheritance};
 use super::finding::Diagnosis;
 use crate::config::Config;
@@ -17,7 +17,8 @@ use crate::setup::rules::Rules;
 /// The first version that sends stored generated columns.
 const GENERATED_COLUMNS_SINCE: i32 = 180_000;
 
-pub(super) fn check(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+pub(super) fn check(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Subject { config, facts, rules } = subject;
     let tables = &facts.found.source.tables;
     let selected: Vec<&Table> = rules.selected(tables).into_values().collect();
     outside_wal(tables, rules, diagnosis);

@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::connect::ConnectError;
 
+/// The page of the documentation that has a section for each code.
+const PAGE: &str = "docs/findings.md";
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -33,6 +36,8 @@ pub struct Finding {
     pub why: String,
     /// What to do about it; empty where all is well.
     pub fix: String,
+    /// Where the documentation tells of it: `docs/findings.md#b005`.
+    pub docs: String,
 }
 
 /// Everything that doctor looked at.
@@ -99,6 +104,7 @@ impl Diagnosis {
 
     fn push(&mut self, code: &'static str, level: Level, what: String, why: &str, fix: &str) {
         let (why, fix) = (why.to_owned(), fix.to_owned());
-        self.findings.push(Finding { code, level, what, why, fix });
+        let docs = format!("{PAGE}#{}", code.to_ascii_lowercase());
+        self.findings.push(Finding { code, level, what, why, fix, docs });
     }
 }

@@ -5,7 +5,10 @@
 //! ```
 //!
 //! Invariants: doctor changes nothing; each code means the same for ever; a finding that is not ok
-//! says why it matters and what to do.
+//! says why it matters and what to do, and docs/findings.md has a section for it.
+//!
+//! An area of checks is a file of its own: a `fn check(&Subject, &mut Diagnosis)` with a line in the
+//! lists of `checks.rs`, and, where it asks a server, its facts as a field of `Facts`.
 
 mod checks;
 mod context;

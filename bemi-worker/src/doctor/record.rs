@@ -1,15 +1,13 @@
 //! What going back in time needs beside the changes.
 
-use super::checks::SETUP;
-use super::facts::Facts;
+use super::checks::{SETUP, Subject};
 use super::finding::Diagnosis;
-use crate::config::Config;
 use crate::setup::inspect::Table;
 use crate::setup::plan::table_events::untold;
-use crate::setup::rules::Rules;
 
 /// Whether it is known since when each table is tracked, and what columns it had.
-pub(super) fn events(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+pub(super) fn events(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Subject { config, facts, rules } = subject;
     let untold = untold(config, &facts.found, rules);
     if untold.is_empty() {
         diagnosis.ok("B052", "it is known since when each tracked table is tracked");
@@ -26,8 +24,8 @@ pub(super) fn events(config: &Config, facts: &Facts, rules: &Rules, diagnosis: &
 }
 
 /// Whether `changes` has the indexes that questions about the past go by.
-pub(super) fn indexes(facts: &Facts, diagnosis: &mut Diagnosis) {
-    let Some(changes) = &facts.found.destination.changes else { return };
+pub(super) fn indexes(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Some(changes) = &subject.facts.found.destination.changes else { return };
     if changes.unlike_ours().is_some() {
         return;
     }

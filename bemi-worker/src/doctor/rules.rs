@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::facts::Facts;
+use super::checks::Subject;
 use super::finding::Diagnosis;
 use crate::config::pattern::ColumnPattern;
 use crate::setup::plan::columns::has_column;
-use crate::setup::rules::Rules;
 
 /// A rule that is of nothing may be of a column that has another name now.
-pub(super) fn unmatched(facts: &Facts, rules: &Rules, diagnosis: &mut Diagnosis) {
+pub(super) fn unmatched(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
+    let Subject { facts, rules, .. } = subject;
     let selected = rules.selected(&facts.found.source.tables);
     let patterns: BTreeSet<&ColumnPattern> =
         rules.columns.ignored.iter().chain(rules.columns.masked.keys()).collect();
