@@ -8,6 +8,10 @@ pub mod connect;
 mod decode;
 pub mod doctor;
 mod error;
+#[cfg(not(feature = "failpoints"))]
+mod failpoint;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;

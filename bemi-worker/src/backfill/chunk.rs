@@ -29,6 +29,7 @@ use crate::batch::Batch;
 use crate::config::Config;
 use crate::decode::Message;
 use crate::error::WorkerError;
+use crate::failpoint::Failpoint;
 use crate::render::{RowChange, Table};
 use crate::sink::RowSink;
 use crate::source::Catalog;
@@ -249,7 +250,9 @@ impl Reading {
         if is_finished {
             progress.last = None;
         }
+        Failpoint::BeforeBackfillProgress.pass();
         progress.write(ends.sink.client(), ends.config, &self.table).await?;
+        Failpoint::AfterBackfillProgress.pass();
         ends.sink.commit().await?;
 
         let bytes_of_row = (copied.bytes / copied.rows.max(1)).max(1);

@@ -4,6 +4,7 @@
 //! gather in the next batch; when it is idle, a batch is stored as soon as it holds whole
 //! transactions. So batches are as large as the load makes them, and a lone change waits for nobody.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bemi_core::{DDL_PREFIX, Lsn, MESSAGE_PREFIX, TABLE_PREFIX};
@@ -15,11 +16,15 @@ use super::RunSummary;
 use crate::batch::{Batch, BatchBuilder, Boundary, Next, StreamError, truncates_apart};
 use crate::connect::Fault;
 use crate::error::WorkerError;
+use crate::failpoint::Failpoint;
 use crate::sink::Sink;
 use crate::source::{Catalog, Stream};
 
 /// Batches that are being stored or wait for it. Two: the sink never waits for the next one.
 const BATCHES_IN_FLIGHT_MAX: usize = 2;
+
+/// What they may hold together, in bytes, where it is more than one: a batch may have a row of any size.
+const BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
 
 /// How many events are taken before looking around: for room in the sink, and whether to stop.
 const EVENTS_AT_ONCE: usize = 512;
@@ -42,7 +47,8 @@ pub(super) struct Flow {
     batches: mpsc::Sender<Batch>,
     stored: mpsc::Receiver<Option<Boundary>>,
     sink: JoinSet<Result<(), WorkerError>>,
-    in_flight: usize,
+    /// The size of each batch that is being stored or waits for it.
+    in_flight: VecDeque<usize>,
     /// Somebody waits for the position to be stored: the server, as it does before it shuts down, or
     /// whoever emitted a heartbeat.
     answer_due: bool,
@@ -69,7 +75,7 @@ impl Flow {
             batches,
             stored,
             sink: task,
-            in_flight: 0,
+            in_flight: VecDeque::new(),
             answer_due: false,
             target,
         }
@@ -96,7 +102,7 @@ impl Flow {
                     None => break,
                 }
             }
-            if self.in_flight == 0 && (self.builder.is_ready() || self.is_idle_due()) {
+            if self.in_flight.is_empty() && (self.builder.is_ready() || self.is_idle_due()) {
                 self.send().await?;
             }
             tokio::select! {
@@ -186,11 +192,18 @@ impl Flow {
         &mut self,
         summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
-        while self.in_flight >= BATCHES_IN_FLIGHT_MAX {
+        while !self.has_room() {
             let stored = self.stored.recv().await;
             self.note_stored(stored, summary).await?;
         }
         self.send().await
+    }
+
+    /// Whether the sink can be given the batch at hand.
+    fn has_room(&self) -> bool {
+        let bytes = self.in_flight.iter().sum::<usize>() + self.builder.len_bytes();
+        self.in_flight.is_empty()
+            || (self.in_flight.len() < BATCHES_IN_FLIGHT_MAX && bytes <= BYTES_IN_FLIGHT_MAX)
     }
 
     async fn send(&mut self) -> Result<(), WorkerError> {
@@ -203,7 +216,7 @@ impl Flow {
         if batch.boundary.is_some() && self.builder.is_between() {
             self.answer_due = false;
         }
-        self.in_flight += 1;
+        self.in_flight.push_back(batch.len_bytes());
         match self.batches.send(batch).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.sink_error().await),
@@ -217,9 +230,11 @@ impl Flow {
         summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
         let Some(boundary) = stored else { return Err(self.sink_error().await) };
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight.pop_front();
         if let Some(boundary) = boundary {
+            Failpoint::BeforeAcknowledge.pass();
             self.stream.acknowledge(boundary.position);
+            Failpoint::AfterAcknowledge.pass();
             summary.send_modify(|summary| {
                 summary.position = boundary.position;
                 summary.changes += boundary.changes.unsigned_abs();
@@ -263,7 +278,7 @@ impl Flow {
         if let Some(batch) = self.builder.take_whole() {
             self.give(batch).await?;
         }
-        while self.in_flight > 0 {
+        while !self.in_flight.is_empty() {
             let stored = self.stored.recv().await;
             self.note_stored(stored, summary).await?;
         }

@@ -14,6 +14,7 @@ use crate::batch::BatchBuilder;
 use crate::config::{Config, OnGap, RunOptions};
 use crate::connect::Fault;
 use crate::error::WorkerError;
+use crate::failpoint::Failpoint;
 use crate::render::ChangeWriter;
 use crate::setup::table_events;
 use crate::sink::{Checkpoint, Sink, prepare_session};
@@ -36,10 +37,12 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
 
     let catalog = Catalog::open(source, config.slot.clone(), config.mask_key.clone()).await?;
     stream.start().await?;
+    Failpoint::BeforeEpoch.pass();
     let (epoch, position) =
         Checkpoint::take_epoch(&destination, config.slot.as_str(), system.timeline)
             .await
             .map_err(WorkerError::database("take over the checkpoint in the destination"))?;
+    Failpoint::AfterEpoch.pass();
     if position != start {
         return Err(WorkerError::Replication {
             why: format!("another worker stored up to {position} meanwhile"),
@@ -68,8 +71,13 @@ async fn pass_gap(
     system: &System,
     gap: Gap,
 ) -> Result<Lsn, WorkerError> {
+    Failpoint::BeforeGap.pass();
     let resume_position = match (options.on_gap, gap.resume) {
-        (OnGap::Continue, None) => Some(renew_slot(source, config).await?),
+        (OnGap::Continue, None) => {
+            let renewed = renew_slot(source, config).await?;
+            Failpoint::AfterSlotRenewed.pass();
+            Some(renewed)
+        }
         (_, resume) => resume,
     };
     let to = resume_position.unwrap_or(checkpoint.position);
@@ -77,6 +85,7 @@ async fn pass_gap(
     Checkpoint::record_gap(destination, config.slot.as_str(), checkpoint.position, to, &gap.reason)
         .await
         .map_err(record)?;
+    Failpoint::AfterGap.pass();
     if options.on_gap == OnGap::Stop {
         return Err(WorkerError::Gap { reason: gap.reason });
     }
@@ -92,6 +101,7 @@ async fn pass_gap(
         ..checkpoint.clone()
     };
     resume.skip_to(destination, config.slot.as_str()).await.map_err(record)?;
+    Failpoint::AfterGapPassed.pass();
     warn!(from = %checkpoint.position, %to, reason = gap.reason, "changes were lost; going on");
     Ok(to)
 }

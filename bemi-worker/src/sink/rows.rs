@@ -17,11 +17,15 @@ use super::{quarantine, table_events};
 use crate::batch::{Batch, PlacedEvent, Quarantined};
 use crate::connect::Fault;
 use crate::error::WorkerError;
+use crate::failpoint::Failpoint;
 use crate::render::{COPY_COLUMNS, COPY_HEADER, COPY_TRAILER};
 
 /// How long to wait for a lock on our own tables. A source must not be kept waiting longer for its
 /// acknowledgement: after this, the worker lets go of it and tries again.
 const LOCK_TIMEOUT: &str = "30s";
+
+/// How much is given to the connection at once, in bytes: it makes a copy of what it has yet to send.
+const COPY_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Sets what a session that stores must have, whatever database and role say.
 ///
@@ -102,13 +106,24 @@ impl RowSink {
     pub(crate) async fn write(&mut self, batch: Batch) -> Result<(), WorkerError> {
         self.mark().await?;
         let (bytes, ends) = batch.rows.into_parts();
+        Failpoint::BeforeCopy.pass();
         self.copy_rows(Bytes::from(bytes), &ends).await?;
+        Failpoint::AfterCopy.pass();
         for quarantined in &batch.quarantined {
-            quarantine::insert(&self.client, &self.slot, quarantined).await.map_err(failed)?;
+            self.put_into_quarantine(quarantined).await?;
         }
         for placed in &batch.table_events {
+            Failpoint::BeforeTableEvent.pass();
             self.write_event(placed).await?;
+            Failpoint::AfterTableEvent.pass();
         }
+        Ok(())
+    }
+
+    async fn put_into_quarantine(&self, quarantined: &Quarantined) -> Result<(), WorkerError> {
+        Failpoint::BeforeQuarantine.pass();
+        quarantine::insert(&self.client, &self.slot, quarantined).await.map_err(failed)?;
+        Failpoint::AfterQuarantine.pass();
         Ok(())
     }
 
@@ -140,7 +155,9 @@ impl RowSink {
     ///
     /// Those of the destination. It may be durable all the same: the answer can get lost.
     pub(crate) async fn commit(&mut self) -> Result<(), WorkerError> {
+        Failpoint::BeforeCommit.pass();
         self.client.batch_execute("COMMIT").await.map_err(failed)?;
+        Failpoint::AfterCommit.pass();
         self.open = false;
         Ok(())
     }
@@ -205,18 +222,20 @@ impl RowSink {
                     error = refused.error,
                     "the destination refused a change; see bemi.quarantine"
                 );
-                quarantine::insert(&self.client, &self.slot, &refused).await.map_err(failed)?;
+                self.put_into_quarantine(&refused).await?;
                 self.mark().await?;
             }
         }
         Ok(())
     }
 
-    async fn copy_slice(&self, rows: Bytes) -> Result<(), tokio_postgres::Error> {
+    async fn copy_slice(&self, mut rows: Bytes) -> Result<(), tokio_postgres::Error> {
         let sink = self.client.copy_in::<_, Bytes>(&self.copy).await?;
         let mut sink = std::pin::pin!(sink);
         sink.feed(Bytes::from_static(COPY_HEADER)).await?;
-        sink.feed(rows).await?;
+        while !rows.is_empty() {
+            sink.feed(rows.split_to(COPY_CHUNK_BYTES.min(rows.len()))).await?;
+        }
         sink.feed(Bytes::from_static(COPY_TRAILER)).await?;
         sink.as_mut().finish().await?;
         Ok(())

@@ -6,6 +6,7 @@ use super::checkpoint::Epoch;
 use super::rows::{RowSink, failed};
 use crate::batch::{Batch, Boundary};
 use crate::error::WorkerError;
+use crate::failpoint::Failpoint;
 
 /// The destination, with the right to write to it.
 pub(crate) struct Sink {
@@ -70,6 +71,7 @@ impl Sink {
 
     async fn commit(&mut self, boundary: &Boundary) -> Result<(), WorkerError> {
         let (position, at) = boundary.last_commit.unzip();
+        Failpoint::BeforeCheckpoint.pass();
         let moved = self
             .rows
             .client()
@@ -88,6 +90,7 @@ impl Sink {
             )
             .await
             .map_err(failed)?;
+        Failpoint::AfterCheckpoint.pass();
         if moved != 1 {
             self.rows.roll_back().await?;
             return Err(WorkerError::Replaced { slot: self.slot.clone() });
