@@ -19,6 +19,7 @@ mod output_options;
 mod progress;
 mod question;
 mod requests;
+mod retained_options;
 mod revert;
 mod run;
 mod serve;
@@ -158,7 +159,8 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         // It has a batch to finish.
         Command::Run(arguments) => {
             let http = arguments.http.resolve(&given)?;
-            run::run(arguments, &given.config_with_key()?, tracking, http, shutdown).await
+            let retained = arguments.retained.resolve(&given)?;
+            run::run(arguments, &given.config_with_key()?, tracking, http, retained, shutdown).await
         }
         // And it a chunk.
         Command::Backfill(arguments) => {

@@ -6,15 +6,17 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::http_options::HttpOptions;
+use super::retained_options::RetainedOptions;
 use super::setup;
 use crate::WorkerError;
-use crate::config::{self, Config, ConfigError, HttpConfig, OnGap, RunOptions};
+use crate::config::{self, Config, ConfigError, HttpConfig, OnGap, RetainedWal, RunOptions};
 use crate::http::{Server, Whereabouts};
 use crate::pipeline;
 
 const AFTER_HELP: &str = "\
 Examples:
   bemi-worker run
+  bemi-worker run --max-retained-wal 50GB --on-max-retained-wal give-up --on-gap continue
   bemi-worker run --once && psql $DATABASE_URL -c 'SELECT count(*) FROM changes'
   bemi-worker run --setup --all-tables --replica-identity full
   BEMI_MASK_KEY=$(cat /run/secrets/mask_key) bemi-worker run
@@ -45,6 +47,9 @@ pub(super) struct Arguments {
     pub(super) http: HttpOptions,
 
     #[command(flatten)]
+    pub(super) retained: RetainedOptions,
+
+    #[command(flatten)]
     tracking: setup::Tracking,
 }
 
@@ -59,6 +64,7 @@ pub(super) async fn run(
     config: &Config,
     file: &config::Tracking,
     http: Option<HttpConfig>,
+    retained_wal: RetainedWal,
     shutdown: watch::Receiver<bool>,
 ) -> Result<ExitCode, WorkerError> {
     if !arguments.setup && arguments.tracking != setup::Tracking::default() {
@@ -79,7 +85,8 @@ pub(super) async fn run(
         OnGapArgument::Stop => OnGap::Stop,
         OnGapArgument::Continue => OnGap::Continue,
     };
-    let options = RunOptions::new().once(arguments.once).on_gap(on_gap);
+    let options =
+        RunOptions::new().once(arguments.once).on_gap(on_gap).retained_wal(retained_wal);
     match http {
         Some(http) => run_and_serve(config, options, http, shutdown).await?,
         None => {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::ConfigError;
 use super::http::Http;
 use super::identity::IdentityRule;
+use super::{ByteSize, OnMaxRetainedWal};
 
 /// What the file may say.
 #[derive(Clone, Default, Deserialize)]
@@ -22,6 +23,8 @@ pub(super) struct ConfigFile {
     #[serde(default, deserialize_with = "secret")]
     pub(super) mask_key: Option<String>,
     pub(super) mask_key_file: Option<PathBuf>,
+    pub(super) max_retained_wal: Option<ByteSize>,
+    pub(super) on_max_retained_wal: Option<OnMaxRetainedWal>,
     pub(super) tracking: Option<Tracking>,
     pub(super) source: Option<Connection>,
     pub(super) destination: Option<Connection>,

@@ -11,6 +11,7 @@ mod mask_key;
 mod name;
 pub(crate) mod pattern;
 mod resolve;
+mod retained;
 mod run;
 mod tls;
 mod token;
@@ -23,6 +24,7 @@ pub(crate) use http::{Exposed, HttpConfig};
 pub use mask_key::MaskKey;
 pub use name::{PublicationName, SlotName};
 pub(crate) use resolve::{Given, Settings};
+pub use retained::{ByteSize, OnMaxRetainedWal, RetainedWal};
 pub use run::{OnGap, RunOptions};
 pub(crate) use tls::Verification;
 pub use tls::{SslMode, TlsOptions};
@@ -173,6 +175,17 @@ pub enum ConfigError {
         /// What is wrong there.
         why: String,
     },
+    /// Not a size.
+    #[error("'{0}' is not a size; write a whole number and a unit, such as 512MB or 50GB")]
+    Size(String),
+    /// Not what to do when the slot holds too much WAL.
+    #[error("'{0}' is not what to do when the slot holds too much WAL; it is keep or give-up")]
+    OnMaxRetainedWal(String),
+    /// The slot is to be given up, and nobody has said when.
+    #[error(
+        "the slot is to be given up when it holds too much WAL, and how much that is was not said; add --max-retained-wal, such as 50GB, or leave --on-max-retained-wal out"
+    )]
+    GiveUpWithoutLimit,
     /// `run` was told what to track, but not to set it up.
     #[error("what to track is for setup to know; add --setup, or leave those options out")]
     OnlyWithSetup,

@@ -12,7 +12,8 @@ use super::connection::Parts;
 use super::file::{self, ConfigFile, Tracking};
 use super::http::Http;
 use super::{
-    Config, ConfigError, ConnectionConfig, HttpConfig, MaskKey, PublicationName, SlotName,
+    ByteSize, Config, ConfigError, ConnectionConfig, HttpConfig, MaskKey, OnMaxRetainedWal,
+    PublicationName, RetainedWal, SlotName,
 };
 
 /// What the command line says, each setting filled in from its own environment variable.
@@ -122,6 +123,8 @@ pub(crate) struct Given {
     pub(crate) tracking: Tracking,
     mask_key: Option<KeyPlace>,
     http: Http,
+    max_retained_wal: Option<ByteSize>,
+    on_max_retained_wal: Option<OnMaxRetainedWal>,
 }
 
 /// Where the key of masks is.
@@ -180,6 +183,15 @@ impl Given {
     ) -> Result<Option<HttpConfig>, ConfigError> {
         self.http.resolve(listen, &environment)
     }
+
+    /// How much WAL the source may keep for the slot, and what happens then; what was given beats the file.
+    pub(crate) fn retained_wal(
+        &self,
+        max: Option<ByteSize>,
+        on_max: Option<OnMaxRetainedWal>,
+    ) -> Result<RetainedWal, ConfigError> {
+        RetainedWal::resolve(max.or(self.max_retained_wal), on_max.or(self.on_max_retained_wal))
+    }
 }
 
 fn key_place(
@@ -229,6 +241,8 @@ fn resolve(
         mask_key: key_place(&environment, &file)?,
         tracking: file.tracking.unwrap_or_default(),
         http: file.http.unwrap_or_default(),
+        max_retained_wal: file.max_retained_wal,
+        on_max_retained_wal: file.on_max_retained_wal,
     })
 }
 

@@ -1,5 +1,7 @@
 //! How `run` runs.
 
+use super::RetainedWal;
+
 /// What to do about a stretch of WAL that was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +28,8 @@ pub struct RunOptions {
     pub once: bool,
     /// What to do about a stretch of WAL that was lost.
     pub on_gap: OnGap,
+    /// How much WAL the source may keep for the slot, and what happens then.
+    pub retained_wal: RetainedWal,
 }
 
 impl RunOptions {
@@ -46,6 +50,14 @@ impl RunOptions {
     #[must_use]
     pub fn on_gap(mut self, on_gap: OnGap) -> Self {
         self.on_gap = on_gap;
+        self
+    }
+
+    /// How much WAL the source may keep for the slot, and what happens then; 10 GB unless said, which are
+    /// kept, and told of in the log.
+    #[must_use]
+    pub fn retained_wal(mut self, limit: RetainedWal) -> Self {
+        self.retained_wal = limit;
         self
     }
 }
