@@ -168,6 +168,11 @@ impl BatchBuilder {
         self.batch.is_full()
     }
 
+    /// What the batch holds, in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        self.batch.len_bytes()
+    }
+
     /// Whether the batch can be stored now, so that readers see it at once: it holds something, and
     /// no transaction is half received.
     pub(crate) fn is_ready(&self) -> bool {

@@ -121,7 +121,8 @@ impl Batch {
         self.len_bytes() >= BATCH_BYTES_MAX || self.len() >= BATCH_ROWS_MAX
     }
 
-    fn len_bytes(&self) -> usize {
+    /// What it holds, in bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
         self.rows.len_bytes() + self.quarantined_bytes + self.events_bytes
     }
 }

@@ -81,9 +81,15 @@ impl CopyRows {
         let start = count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
         let shift = |end: usize| end - start + other.bytes.len();
         other.ends.extend(self.ends.iter().skip(count).copied().map(shift));
-        other.bytes.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
+        if other.bytes.is_empty() && start < self.bytes.len() / 2 {
+            // The larger part stays where it is: it may be a row of hundreds of megabytes.
+            let kept = self.bytes.drain(..start).collect();
+            other.bytes = std::mem::replace(&mut self.bytes, kept);
+        } else {
+            other.bytes.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
+            self.bytes.truncate(start);
+        }
         self.ends.truncate(count);
-        self.bytes.truncate(start);
     }
 
     /// The bytes of all rows, and where each ends.
@@ -272,6 +278,11 @@ mod tests {
             from.move_behind(count, &mut other);
             assert_eq!(from.into_parts(), rows(kept).into_parts(), "{count}");
             assert_eq!(other.into_parts(), rows(moved).into_parts(), "{count}");
+
+            let (mut from, mut other) = (rows(&["a", "bb", "ccc"]), rows(&[]));
+            from.move_behind(count, &mut other);
+            assert_eq!(from.into_parts(), rows(kept).into_parts(), "{count}");
+            assert_eq!(other.into_parts(), rows(&moved[1..]).into_parts(), "{count}");
         }
     }
 
