@@ -23,6 +23,9 @@ pub(super) struct ConfigFile {
     #[serde(default, deserialize_with = "secret")]
     pub(super) mask_key: Option<String>,
     pub(super) mask_key_file: Option<PathBuf>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) chain_key: Option<String>,
+    pub(super) chain_key_file: Option<PathBuf>,
     pub(super) max_retained_wal: Option<ByteSize>,
     pub(super) on_max_retained_wal: Option<OnMaxRetainedWal>,
     pub(super) tracking: Option<Tracking>,
@@ -61,6 +64,8 @@ pub(crate) struct Tracking {
     pub(crate) replica_identity: Option<IdentityRule>,
     pub(crate) postgrest: Option<bool>,
     pub(crate) ddl: Option<bool>,
+    pub(crate) tamper_evidence: Option<bool>,
+    pub(crate) failover: Option<bool>,
 }
 
 impl ConfigFile {

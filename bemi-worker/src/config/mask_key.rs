@@ -5,10 +5,10 @@
 use std::fmt;
 use std::path::Path;
 
-use super::ConfigError;
+use super::{ConfigError, secret_key};
 
-/// Shorter, and whoever has the hashes can try keys.
-const KEY_BYTES_MIN: usize = 16;
+/// What messages call it.
+const OF: &str = "mask key";
 
 /// The secret key of masks by hash, of 16 bytes or more.
 ///
@@ -27,16 +27,9 @@ impl MaskKey {
     /// Takes a key, as it is.
     ///
     /// # Errors
-    /// [`ConfigError::MaskKeyTooShort`] when it has fewer than 16 bytes.
+    /// [`ConfigError::KeyTooShort`] when it has fewer than 16 bytes.
     pub fn new(key: impl Into<Vec<u8>>) -> Result<Self, ConfigError> {
-        let key = key.into();
-        if key.len() < KEY_BYTES_MIN {
-            return Err(ConfigError::MaskKeyTooShort {
-                bytes: key.len(),
-                bytes_min: KEY_BYTES_MIN,
-            });
-        }
-        Ok(Self(key))
+        secret_key::check(key.into(), OF).map(Self)
     }
 
     /// The key.
@@ -47,15 +40,7 @@ impl MaskKey {
 
     /// Reads a file that holds the key alone. The line break at its end is not part of it.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let mut key = std::fs::read(path)
-            .map_err(|source| ConfigError::MaskKeyNotRead { path: path.to_owned(), source })?;
-        if key.last() == Some(&b'\n') {
-            key.pop();
-            if key.last() == Some(&b'\r') {
-                key.pop();
-            }
-        }
-        Self::new(key)
+        secret_key::read(path, OF).map(Self)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Everything is checked here once; what holds a [`Config`] need not look again.
 
+mod chain_key;
 mod connection;
 mod file;
 mod http;
@@ -13,11 +14,13 @@ pub(crate) mod pattern;
 mod resolve;
 mod retained;
 mod run;
+mod secret_key;
 mod tls;
 mod token;
 
 use std::path::PathBuf;
 
+pub use chain_key::ChainKey;
 pub use connection::ConnectionConfig;
 pub(crate) use file::Tracking;
 pub(crate) use http::{Exposed, HttpConfig};
@@ -55,6 +58,9 @@ pub struct Config {
     pub changes_schema: String,
     /// What hashes of masked values are made with. None will do where no rule asks for it.
     pub mask_key: Option<MaskKey>,
+    /// What the links of the chain over what is stored are made with, if tamper evidence is on. None will
+    /// do, but then whoever may write to the destination can make the chain anew.
+    pub chain_key: Option<ChainKey>,
 }
 
 impl Config {
@@ -68,6 +74,7 @@ impl Config {
             publication: PublicationName::default(),
             changes_schema: "public".to_owned(),
             mask_key: None,
+            chain_key: None,
         }
     }
 }
@@ -136,27 +143,34 @@ pub enum ConfigError {
     /// Not a schema for `changes`.
     #[error("'{0}' cannot be the schema of changes; use a name that does not start with pg_")]
     ChangesSchema(String),
-    /// The key of masks is too easy to guess.
+    /// A secret key is too easy to guess.
     #[error(
-        "the mask key has {bytes} bytes, and must have {bytes_min} or more; make one with `openssl rand -hex 32`"
+        "the {of} has {bytes} bytes, and must have {bytes_min} or more; make one with `openssl rand -hex 32`"
     )]
-    MaskKeyTooShort {
+    KeyTooShort {
+        /// Which key.
+        of: &'static str,
         /// How many it has.
         bytes: usize,
         /// How many it must have.
         bytes_min: usize,
     },
-    /// The file with the key of masks cannot be read.
-    #[error("cannot read the mask key from {}: {source}", path.display())]
-    MaskKeyNotRead {
+    /// The file with a secret key cannot be read.
+    #[error("cannot read the {of} from {}: {source}", path.display())]
+    KeyNotRead {
+        /// Which key.
+        of: &'static str,
         /// Which file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
-    /// The config file has the key of masks twice.
-    #[error("the config file has both a mask_key and a mask_key_file; keep either")]
-    TwoMaskKeys,
+    /// The config file has a secret key twice.
+    #[error("the config file has both a {setting} and a {setting}_file; keep either")]
+    TwoKeys {
+        /// The setting.
+        setting: &'static str,
+    },
     /// The file cannot be read.
     #[error("cannot read the config file {}: {source}", path.display())]
     FileNotRead {

@@ -12,8 +12,8 @@ use super::connection::Parts;
 use super::file::{self, ConfigFile, Tracking};
 use super::http::Http;
 use super::{
-    ByteSize, Config, ConfigError, ConnectionConfig, HttpConfig, MaskKey, OnMaxRetainedWal,
-    PublicationName, RetainedWal, SlotName,
+    ByteSize, ChainKey, Config, ConfigError, ConnectionConfig, HttpConfig, MaskKey,
+    OnMaxRetainedWal, PublicationName, RetainedWal, SlotName,
 };
 
 /// What the command line says, each setting filled in from its own environment variable.
@@ -121,16 +121,17 @@ pub(crate) struct Given {
     pub(crate) changes_schema: String,
     /// What the file says of what to track.
     pub(crate) tracking: Tracking,
-    mask_key: Option<KeyPlace>,
+    mask_key: Option<KeyPlace<MaskKey>>,
+    chain_key: Option<KeyPlace<ChainKey>>,
     http: Http,
     max_retained_wal: Option<ByteSize>,
     on_max_retained_wal: Option<OnMaxRetainedWal>,
 }
 
-/// Where the key of masks is.
+/// Where a secret key is.
 #[derive(Debug)]
-enum KeyPlace {
-    Here(MaskKey),
+enum KeyPlace<K> {
+    Here(K),
     File(PathBuf),
 }
 
@@ -152,7 +153,7 @@ impl Given {
         self.destination.as_ref().or(self.source.as_ref()).ok_or(ConfigError::NoSource)
     }
 
-    /// The configuration without the key of masks, which not everybody may read.
+    /// The configuration without secret keys, which not everybody may read.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         let source = self.source.clone().ok_or(ConfigError::NoSource)?;
         Ok(Config {
@@ -162,17 +163,27 @@ impl Given {
             publication: self.publication.clone(),
             changes_schema: self.changes_schema.clone(),
             mask_key: None,
+            chain_key: None,
         })
     }
 
-    /// The configuration with the key of masks, for a command that stores rows.
+    /// The configuration with the secret keys, for a command that stores rows.
     pub(crate) fn config_with_key(&self) -> Result<Config, ConfigError> {
         let mask_key = match &self.mask_key {
             None => None,
             Some(KeyPlace::Here(key)) => Some(key.clone()),
             Some(KeyPlace::File(path)) => Some(MaskKey::read(path)?),
         };
-        Ok(Config { mask_key, ..self.config()? })
+        Ok(Config { mask_key, chain_key: self.chain_key()?, ..self.config()? })
+    }
+
+    /// The key of the chain over what is stored, for a command that makes or verifies links.
+    pub(crate) fn chain_key(&self) -> Result<Option<ChainKey>, ConfigError> {
+        match &self.chain_key {
+            None => Ok(None),
+            Some(KeyPlace::Here(key)) => Ok(Some(key.clone())),
+            Some(KeyPlace::File(path)) => ChainKey::read(path).map(Some),
+        }
     }
 
     /// What is to be served over HTTP, if anything; `listen` is the address that was given.
@@ -194,16 +205,20 @@ impl Given {
     }
 }
 
-fn key_place(
-    environment: &dyn Fn(&str) -> Option<String>,
-    file: &ConfigFile,
-) -> Result<Option<KeyPlace>, ConfigError> {
-    if let Some(key) = environment("BEMI_MASK_KEY").filter(|key| !key.is_empty()) {
-        return MaskKey::new(key).map(KeyPlace::Here).map(Some);
+/// Where a secret key is, of the variable or the setting in the file and the one that names a file.
+fn key_place<K>(
+    setting: &'static str,
+    variable: Option<String>,
+    in_file: Option<&String>,
+    file_of_its_own: Option<&PathBuf>,
+    take: impl Fn(String) -> Result<K, ConfigError>,
+) -> Result<Option<KeyPlace<K>>, ConfigError> {
+    if let Some(key) = variable.filter(|key| !key.is_empty()) {
+        return take(key).map(KeyPlace::Here).map(Some);
     }
-    match (&file.mask_key, &file.mask_key_file) {
-        (Some(_), Some(_)) => Err(ConfigError::TwoMaskKeys),
-        (Some(key), None) => MaskKey::new(key.as_str()).map(KeyPlace::Here).map(Some),
+    match (in_file, file_of_its_own) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoKeys { setting }),
+        (Some(key), None) => take(key.clone()).map(KeyPlace::Here).map(Some),
         (None, Some(path)) => Ok(Some(KeyPlace::File(path.clone()))),
         (None, None) => Ok(None),
     }
@@ -238,7 +253,20 @@ fn resolve(
         slot: slot.map(|name| name.parse()).transpose()?.unwrap_or_default(),
         publication: publication.map(|name| name.parse()).transpose()?.unwrap_or_default(),
         changes_schema: changes_schema.map_or_else(|| "public".to_owned(), String::clone),
-        mask_key: key_place(&environment, &file)?,
+        mask_key: key_place(
+            "mask_key",
+            environment("BEMI_MASK_KEY"),
+            file.mask_key.as_ref(),
+            file.mask_key_file.as_ref(),
+            MaskKey::new,
+        )?,
+        chain_key: key_place(
+            "chain_key",
+            environment("BEMI_CHAIN_KEY"),
+            file.chain_key.as_ref(),
+            file.chain_key_file.as_ref(),
+            ChainKey::new,
+        )?,
         tracking: file.tracking.unwrap_or_default(),
         http: file.http.unwrap_or_default(),
         max_retained_wal: file.max_retained_wal,
@@ -434,21 +462,21 @@ mod tests {
     fn the_key_of_masks_comes_from_the_environment_then_the_file_and_is_read_when_needed() {
         let place = |variables: &[(&str, &str)], file: &str| {
             let file = ConfigFile::parse(file, Path::new("bemi.toml"))?;
-            let environment = |name: &str| {
-                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            };
-            key_place(&environment, &file)
+            let variable = variables.iter().find(|(key, _)| *key == "BEMI_MASK_KEY");
+            let variable = variable.map(|(_, value)| (*value).to_owned());
+            let (in_file, of_its_own) = (file.mask_key.as_ref(), file.mask_key_file.as_ref());
+            key_place("mask_key", variable, in_file, of_its_own, MaskKey::new)
         };
         let (long, other) = ("0123456789abcdef", "fedcba9876543210");
         let in_file = format!("mask_key = \"{other}\"");
         let in_other_file = "mask_key_file = \"/nowhere\"";
-        let is = |place: Option<KeyPlace>, key: &str| matches!(place, Some(KeyPlace::Here(found)) if found.as_bytes() == key.as_bytes());
+        let is = |place: Option<KeyPlace<MaskKey>>, key: &str| matches!(place, Some(KeyPlace::Here(found)) if found.as_bytes() == key.as_bytes());
         assert!(is(place(&[("BEMI_MASK_KEY", long)], &in_file).unwrap(), long));
         assert!(is(place(&[("BEMI_MASK_KEY", "")], &in_file).unwrap(), other));
         assert!(matches!(place(&[], in_other_file), Ok(Some(KeyPlace::File(_)))));
         assert!(matches!(place(&[], ""), Ok(None)));
         let both = format!("{in_file}\n{in_other_file}");
-        assert!(matches!(place(&[], &both), Err(ConfigError::TwoMaskKeys)));
+        assert!(matches!(place(&[], &both), Err(ConfigError::TwoKeys { setting: "mask_key" })));
         assert!(place(&[("BEMI_MASK_KEY", "short")], "").is_err());
     }
 
