@@ -235,7 +235,7 @@ async fn read_destination(
     let row = destination
         .query_opt(
             "SELECT position, committed_at::text, changes_stored, transactions_stored, changes_ignored, \
-                    (SELECT count(*) FROM bemi.gaps g WHERE g.slot = c.slot), \
+                    (SELECT count(*) FROM bemi.gaps g WHERE g.slot = c.slot AND g.kind = 'lost'), \
                     (SELECT count(*) FROM bemi.quarantine q WHERE q.slot = c.slot), \
                     extract(epoch FROM now() - committed_at)::float8 \
              FROM bemi.checkpoint c WHERE slot = $1",

@@ -109,6 +109,7 @@ impl<D: Database> Record<D> {
             }
         }
         let position = self.nearest(slot, instant, Side::UpTo).await?.unwrap_or_default();
+        let position = self.behind_expired(slot, instant, position).await?;
         self.behind_gaps(slot, instant, position).await
     }
 
@@ -147,6 +148,25 @@ impl<D: Database> Record<D> {
         Ok(found.first().copied().map(Lsn::from_bigint))
     }
 
+    /// What is kept is later than what retention dropped, which may have been the last before the instant.
+    async fn behind_expired(
+        &mut self,
+        slot: &Slot,
+        instant: Timestamp,
+        position: Lsn,
+    ) -> Result<Lsn, RecordError<D::Error>> {
+        let mut sql = Sql::new(
+            "SELECT (max(g.to_position) - 1)::text FROM bemi.gaps AS g \
+             WHERE g.to_position > g.from_position AND g.kind = 'expired' AND g.slot = ",
+        );
+        sql.bind(slot.name.clone());
+        sql.push(" AND coalesce(g.kept_since, g.detected_at) <= ");
+        sql.bind(instant.to_string());
+        sql.push("::timestamptz HAVING count(*) > 0");
+        let expired: Vec<i64> = self.ask("look for what has expired", "gaps", &sql).await?;
+        Ok(expired.first().map_or(position, |&up_to| position.max(Lsn::from_bigint(up_to))))
+    }
+
     /// An instant between the last transaction before a gap and the first one behind it may be anywhere
     /// in the gap: it resolves to where nothing is known. Once the gap was noticed, it was over.
     async fn behind_gaps(
@@ -158,7 +178,8 @@ impl<D: Database> Record<D> {
         let mut sql = Sql::new(
             "SELECT json_build_object('from', g.from_position, 'to', g.to_position, 'detected_at', \
              to_char(g.detected_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))::text \
-             FROM bemi.gaps AS g WHERE g.to_position > g.from_position AND g.slot = ",
+             FROM bemi.gaps AS g \
+             WHERE g.to_position > g.from_position AND g.kind = 'lost' AND g.slot = ",
         );
         sql.bind(slot.name.clone());
         sql.push(" AND g.from_position >= ");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Row;
@@ -34,6 +35,14 @@ pub enum Unknown {
         from: Lsn,
         /// Where it ends.
         to: Lsn,
+    },
+    /// Changes between the point and what is known of the row, or the point itself, are older than what
+    /// retention keeps.
+    Expired {
+        /// The commit position of the last transaction that was dropped.
+        up_to: Lsn,
+        /// The commit time from which on nothing was dropped.
+        kept_since: Timestamp,
     },
     /// The table had been dropped, or taken out of what is tracked.
     NotTracked,
@@ -75,6 +84,9 @@ impl fmt::Display for Unknown {
         match self {
             Self::BeforeRecord => f.write_str("this was before the record began"),
             Self::Gap { from, to } => write!(f, "changes between {from} and {to} were lost"),
+            Self::Expired { up_to, kept_since } => {
+                write!(f, "changes up to {up_to} have expired: they are kept since {kept_since}")
+            }
             Self::NotTracked => f.write_str("the table was not tracked then"),
             Self::KeyUntold { commit_position } => {
                 write!(

@@ -147,7 +147,7 @@ async fn count(config: &Config, found: &Found, destination: &Client) -> Result<(
     }
     let row = destination
         .query_one(
-            "SELECT (SELECT count(*) FROM bemi.gaps WHERE slot = $1),
+            "SELECT (SELECT count(*) FROM bemi.gaps WHERE slot = $1 AND kind = 'lost'),
                     (SELECT count(*) FROM bemi.quarantine WHERE slot = $1)",
             &[&config.slot.as_str()],
         )

@@ -5,6 +5,7 @@ use super::fresh::Fresh;
 
 /// What came later is taken away.
 const AS_BEFORE: &str = "
+COMMENT ON TABLE bemi.checkpoint IS NULL;
 DROP TABLE bemi.table_events;
 ALTER TABLE bemi.backfill DROP COLUMN began_at_position;
 DELETE FROM bemi.installation WHERE kind = 'table event'

@@ -1,4 +1,9 @@
-events AS MATERIALIZED (
+expired AS MATERIALIZED (
+    -- What retention has dropped.
+    SELECT max(g.to_position - 1) AS up_to, max(coalesce(g.kept_since, g.detected_at)) AS kept_since
+    FROM bemi.gaps AS g
+    WHERE g.slot = $1::text AND g.to_position > g.from_position AND g.kind = 'expired'
+), events AS MATERIALIZED (
     SELECT e.*, row_number() OVER w AS nr,
            e.columns IS NOT NULL AND e.columns IS DISTINCT FROM lag(e.columns) OVER w AS is_reshaped,
            -- Whether a name is another column's.
@@ -46,7 +51,7 @@ events AS MATERIALIZED (
         ) AS t
         CROSS JOIN LATERAL (
             SELECT max(g.to_position - 1) AS gap_end FROM bemi.gaps AS g
-            WHERE g.slot = $1::text AND g.to_position > g.from_position
+            WHERE g.slot = $1::text AND g.to_position > g.from_position AND g.kind = 'lost'
               AND g.to_position - 1 <= t.commit_position AND g.to_position - 1 > t.position_before
         ) AS g
     ) AS e
@@ -89,7 +94,14 @@ events AS MATERIALIZED (
     SELECT g.from_position, -1, g.to_position - 1, 0,
            jsonb_build_object('reason', 'gap', 'from', g.from_position, 'to', g.to_position)
     FROM bemi.gaps AS g
-    WHERE g.slot = $1::text AND g.to_position > g.from_position
+    WHERE g.slot = $1::text AND g.to_position > g.from_position AND g.kind = 'lost'
+    UNION ALL
+    -- Of what has expired, the last transaction is gone, too, with all that was in it.
+    SELECT 0, -1, x.up_to, 9223372036854775807,
+           jsonb_build_object('reason', 'expired', 'up_to', x.up_to, 'kept_since',
+                              to_char(x.kept_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+    FROM expired AS x
+    WHERE x.up_to IS NOT NULL
     UNION ALL
     SELECT q.commit_position, q.sequence - 1, q.commit_position, q.sequence,
            jsonb_build_object('reason', 'quarantined', 'commit_position', q.commit_position)
@@ -99,7 +111,7 @@ events AS MATERIALIZED (
     -- What the columns are behind a gap is not known from before it.
     SELECT CASE WHEN NOT EXISTS (
                SELECT FROM bemi.gaps AS g
-               WHERE g.slot = $1::text AND g.to_position > g.from_position
+               WHERE g.slot = $1::text AND g.to_position > g.from_position AND g.kind = 'lost'
                  AND g.to_position - 1 > e.commit_position AND g.from_position <= $5::text::bigint)
            THEN e.columns END AS columns, e.key_columns
     FROM events AS e

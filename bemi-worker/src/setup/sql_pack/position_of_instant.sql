@@ -26,8 +26,13 @@ BEGIN
              WHERE e.committed_at <= instant AND e.slot = followed.slot
              ORDER BY e.committed_at DESC, e.commit_position DESC LIMIT 1)) AS p
         ORDER BY p.committed_at DESC, p.commit_position DESC LIMIT 1), 0);
+    -- What is kept is later than what has expired.
+    last_before := greatest(last_before, (
+        SELECT max(g.to_position - 1) FROM bemi.gaps g
+        WHERE g.slot = followed.slot AND g.to_position > g.from_position AND g.kind = 'expired'
+          AND coalesce(g.kept_since, g.detected_at) <= instant));
     IF NOT EXISTS (SELECT FROM bemi.gaps g WHERE g.slot = followed.slot AND g.to_position > g.from_position
-                   AND g.from_position >= last_before) THEN
+                   AND g.kind = 'lost' AND g.from_position >= last_before) THEN
         RETURN last_before;
     END IF;
     first_behind := (
@@ -46,7 +51,7 @@ BEGIN
     -- Between the last transaction before a gap and the first one behind it, it may be anywhere in the gap:
     -- there nothing is known. Once the gap was noticed, it was over.
     FOR gap IN SELECT g.* FROM bemi.gaps g
-               WHERE g.slot = followed.slot AND g.to_position > g.from_position
+               WHERE g.slot = followed.slot AND g.to_position > g.from_position AND g.kind = 'lost'
                  AND g.from_position >= last_before
                ORDER BY g.from_position
     LOOP
