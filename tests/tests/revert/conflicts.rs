@@ -157,6 +157,24 @@ async fn nothing_is_taken_along_that_is_not_in_the_plan() {
     assert_eq!(shown(&case.plan(&made, Skip).await), ["DELETE parent 2"]);
 }
 
+/// The child refers to the same key then and now, of another row. While that key passes from one row to the other, the
+/// child would have to be somewhere else.
+#[tokio::test]
+async fn a_key_that_passes_between_rows_under_one_that_refers_to_it_is_a_conflict() {
+    let mut case = Case::new(FAMILY).await;
+    case.committed("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (10, 1)").await;
+    let passed = case
+        .committed(
+            "UPDATE parent SET id = 2; DELETE FROM child; \
+             INSERT INTO parent VALUES (1); INSERT INTO child VALUES (10, 1)",
+        )
+        .await;
+    for way in [Abort, Force] {
+        assert_eq!(case.conflicts(&passed, way).await, [(StillReferenced, Blocks)]);
+    }
+    assert!(case.plan(&passed, Skip).await.is_empty());
+}
+
 #[tokio::test]
 async fn what_a_row_refers_to_must_be_there() {
     let mut case = Case::new(FAMILY).await;

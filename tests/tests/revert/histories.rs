@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use bemi_core::CommitPosition;
-use bemi_core::record::Selection;
+use bemi_core::record::{Conflict, ConflictKind, OnConflict, Selection};
 use bemi_tests::{Cluster, Tracked, shared_cluster};
 use tokio_postgres::{Client, Error};
 
@@ -196,6 +196,13 @@ async fn any_stretch_of_any_history_goes_back_and_forth_again() {
         let pick = usize::try_from(chance.below(moments.len() as u64)).unwrap();
         let (then, was) = moments.swap_remove(pick);
         let before = case.stored().await;
+        let plan = case.plan(&Selection::After(then), OnConflict::Abort).await;
+        if plan.is_blocked() {
+            for conflict in plan.conflicts() {
+                assert!(key_passes_on(conflict, &was, &last), "{conflict:?}, BEMI_SEED={seed}");
+            }
+            continue;
+        }
         case.revert(&Selection::After(then)).await;
         assert_eq!(snapshot(&case).await, was, "back to {then}, BEMI_SEED={seed}");
         case.stored().await;
@@ -203,6 +210,27 @@ async fn any_stretch_of_any_history_goes_back_and_forth_again() {
         assert_eq!(snapshot(&case).await, last, "forth again from {then}, BEMI_SEED={seed}");
         case.stored().await;
     }
+}
+
+/// Whether it is of an account whose key belongs to one row then, and to another one now, while an item refers to it: no
+/// order of statements takes that back.
+fn key_passes_on(conflict: &Conflict, was: &str, is: &str) -> bool {
+    let Some(key) = &conflict.key else { return false };
+    let Ok([number, region]) = serde_json::from_str::<[String; 2]>(key.as_str()) else {
+        return false;
+    };
+    let has_account = |rows: &str| {
+        let accounts = rows.lines().find_map(|line| line.strip_prefix("account: "));
+        accounts.is_some_and(|accounts| {
+            accounts.split(' ').any(|row| {
+                row.starts_with(&format!("({region},")) && row.ends_with(&format!(",{number})"))
+            })
+        })
+    };
+    conflict.kind == ConflictKind::StillReferenced
+        && conflict.table.to_string() == "shop.account"
+        && has_account(was)
+        && has_account(is)
 }
 
 async fn tracked(cluster: &Cluster) -> Tracked {
