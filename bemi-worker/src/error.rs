@@ -88,6 +88,28 @@ pub enum WorkerError {
         reason: String,
     },
 
+    /// The chain over what is stored is made with another key, or with one where none is given.
+    #[error(
+        "tamper evidence of slot {slot} is made with a key, and {why}; set BEMI_CHAIN_KEY, or chain_key_file in the config file"
+    )]
+    ChainKey {
+        /// The slot.
+        slot: String,
+        /// What is wrong with the key.
+        why: &'static str,
+    },
+
+    /// Setup has turned tamper evidence on or off meanwhile.
+    #[error("tamper evidence of slot {slot} was turned on or off; storing again from the checkpoint")]
+    TamperEvidenceSwitched {
+        /// The slot.
+        slot: String,
+    },
+
+    /// There are no random bytes to be had.
+    #[error("the system gives no random bytes; look at its random device")]
+    NoRandomBytes,
+
     /// Another worker has taken over the slot's checkpoint.
     #[error(
         "another worker has taken over slot {slot}, and this one has stopped; run one worker for a slot"
@@ -143,10 +165,12 @@ pub enum WorkerError {
     },
 
     /// Nobody can be answered at the address for HTTP.
-    #[error("cannot listen at {address} for HTTP: {source}; give another --http address")]
+    #[error("cannot listen at {address} for HTTP: {source}; give another {option} address")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
+        /// The flag that it is given by.
+        option: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
@@ -201,7 +225,7 @@ impl WorkerError {
                 let not_allowed = |problem: &Problem| matches!(problem, Problem::NotAllowed(_));
                 if problems.iter().any(not_allowed) { 6 } else { 3 }
             }
-            Self::NotSetUp { .. } | Self::Gap { .. } => 3,
+            Self::NotSetUp { .. } | Self::ChainKey { .. } | Self::Gap { .. } => 3,
             Self::Connect(_) => 6,
             Self::Database { source, .. } => match Fault::of(source) {
                 Fault::NotAllowed | Fault::Credentials | Fault::NoSuchDatabase => 6,
@@ -212,6 +236,8 @@ impl WorkerError {
             | Self::TableInUse { .. }
             | Self::TransactionsRunning { .. }
             | Self::Replaced { .. }
+            | Self::TamperEvidenceSwitched { .. }
+            | Self::NoRandomBytes
             | Self::BackfillRunning { .. }
             | Self::TableChanging { .. }
             | Self::Replication { .. }
@@ -229,6 +255,7 @@ impl WorkerError {
             Self::Connect(error) => error.is_transient(),
             Self::Database { source, .. } => Fault::of(source).is_transient(),
             Self::Replication { fault, .. } => fault.is_transient(),
+            Self::TamperEvidenceSwitched { .. } => true,
             _ => false,
         }
     }

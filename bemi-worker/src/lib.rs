@@ -2,6 +2,7 @@
 
 pub mod backfill;
 mod batch;
+mod chain;
 pub mod cli;
 pub mod config;
 pub mod connect;
@@ -15,7 +16,9 @@ pub mod failpoint;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
+mod metrics;
 pub mod pipeline;
+mod rate_limited;
 mod render;
 pub mod setup;
 mod sink;

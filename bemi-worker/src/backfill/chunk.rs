@@ -316,7 +316,7 @@ fn render(
         Ok(_) => "the row is not a row".to_owned(),
         Err(error) => error.to_string(),
     };
-    batch.quarantine(position, &place, Some(described), error, message);
+    batch.quarantine(&cut.quarantine_log, position, &place, Some(described), error, message);
 }
 
 /// Whether the server says that something is not there.

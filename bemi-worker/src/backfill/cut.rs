@@ -25,6 +25,7 @@ use tokio_postgres::Client;
 use super::session::prepare_session;
 use crate::config::{Config, SlotName};
 use crate::error::WorkerError;
+use crate::rate_limited::RateLimited;
 use crate::render::ChangeWriter;
 use crate::sink::Checkpoint;
 use crate::source::{ExportedSnapshot, SlotState, Stream, check_gap, settings};
@@ -46,6 +47,8 @@ pub(super) struct Cut {
     /// Everything that committed before is in the snapshot.
     pub(super) position: Lsn,
     pub(super) writer: ChangeWriter,
+    /// What cannot be written.
+    pub(super) quarantine_log: RateLimited,
     taken_at: Instant,
     committed_at: Timestamp,
     rows: i64,
@@ -92,6 +95,7 @@ impl Cut {
             reader,
             position: snapshot.position,
             writer: ChangeWriter::new(origin, database.to_owned()),
+            quarantine_log: RateLimited::default(),
             taken_at: Instant::now(),
             committed_at,
             rows: 0,

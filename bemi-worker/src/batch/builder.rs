@@ -10,8 +10,9 @@ use pgwire_replication::ReplicationEvent;
 use tracing::{debug, warn};
 
 use super::leaves::{Leaves, RootIdentity};
-use super::{BATCH_BYTES_MAX, Batch, Boundary, Mark, postgres_timestamp};
+use super::{BATCH_BYTES_MAX, Batch, Boundary, Counts, Mark, postgres_timestamp};
 use crate::decode::{DecodeError, Message, Relation};
+use crate::rate_limited::RateLimited;
 use crate::render::{ChangeWriter, CopyRows, RowChange, Table};
 use crate::stitch::{Ddl, OutOfOrder, Stitcher, TableEvent, Transaction};
 
@@ -67,8 +68,10 @@ pub(crate) struct BatchBuilder {
     /// Transactions that commit before this were stored by an earlier session.
     start: Lsn,
     skipping: bool,
-    /// How many changes of the transaction at hand are ignored.
-    ignored: i64,
+    /// What is counted of the transaction at hand.
+    counts: Counts,
+    quarantine_log: RateLimited,
+    context_log: RateLimited,
 }
 
 impl BatchBuilder {
@@ -88,7 +91,9 @@ impl BatchBuilder {
             ended_here: false,
             start,
             skipping: false,
-            ignored: 0,
+            counts: Counts::default(),
+            quarantine_log: RateLimited::default(),
+            context_log: RateLimited::default(),
         }
     }
 
@@ -262,7 +267,7 @@ impl BatchBuilder {
         let committed_at = postgres_timestamp(commit_time)
             .ok_or(StreamError::CommitTime { microseconds: commit_time })?;
         self.skipping = position < self.start;
-        self.ignored = 0;
+        self.counts = Counts::default();
         self.stitcher.begin(Transaction {
             id: TransactionId(xid),
             position: CommitPosition(position),
@@ -282,14 +287,15 @@ impl BatchBuilder {
 
     fn commit(&mut self, end: Lsn) -> Result<(), StreamError> {
         let (transaction, changes) = self.stitcher.commit()?;
-        let changes = changes - self.ignored;
+        let changes = changes - self.counts.ignored;
         self.boundary.position = self.boundary.position.max(end);
         if changes > 0 {
             self.boundary.last_commit = Some((transaction.position, transaction.committed_at));
             self.boundary.transactions += 1;
             self.boundary.changes += changes;
+            self.boundary.commits.push(transaction.committed_at);
         }
-        self.boundary.ignored += self.ignored;
+        self.boundary.counts.add(self.counts);
         self.ended_here = true;
         self.boundary_mark = self.batch.mark();
         Ok(())
@@ -304,11 +310,19 @@ impl BatchBuilder {
     ) -> Result<Next, StreamError> {
         match prefix {
             MESSAGE_PREFIX if transactional => {
-                if let Some(bad) = self.stitcher.message(content)? {
-                    warn!(%position, reason = %bad, "context message is not stored as it is");
+                if let Some(bad) = self.stitcher.message(content)?
+                    && !self.skipping
+                {
+                    self.counts.unreadable_contexts += 1;
+                    if let Some(held_back) = self.context_log.say() {
+                        warn!(%position, reason = %bad, held_back, "context message is not stored as it is");
+                    }
                 }
             }
-            MESSAGE_PREFIX => debug!(%position, "ignored a context message without transaction"),
+            MESSAGE_PREFIX => {
+                self.boundary.counts.contexts_without_transaction += 1;
+                debug!(%position, "ignored a context message without transaction");
+            }
             DDL_PREFIX if transactional => self.ddl(position, content)?,
             TABLE_PREFIX if transactional => return Ok(self.table_event(position, content)),
             CONFIG_PREFIX if transactional => return Ok(Next::ReadRules),
@@ -333,13 +347,17 @@ impl BatchBuilder {
         if let Some(bad) = bad {
             warn!(%position, reason = %bad, "DDL message is not stored as it is");
         }
+        let has_context = self.stitcher.has_context();
         let place = self.stitcher.next_change()?;
         let table = Table::without_columns(ddl.schema, ddl.table);
         let change = RowChange::Ddl { command: &ddl.after };
-        if let Err(error) =
-            self.writer.write(&mut self.batch.rows, &table, position, change, &place)
-        {
-            self.batch.quarantine(position, &place, Some(&table), error.to_string(), content);
+        match self.writer.write(&mut self.batch.rows, &table, position, change, &place) {
+            Ok(()) => self.counts.with_context += i64::from(has_context),
+            Err(error) => {
+                self.counts.quarantined += 1;
+                let (log, why) = (&self.quarantine_log, error.to_string());
+                self.batch.quarantine(log, position, &place, Some(&table), why, content);
+            }
         }
         Ok(())
     }
@@ -408,6 +426,7 @@ impl BatchBuilder {
         if self.skipping {
             return Ok(());
         }
+        let has_context = self.stitcher.has_context();
         let place = self.stitcher.next_change()?;
         let table = self.tables.get(&relation);
         let error = match table {
@@ -416,18 +435,22 @@ impl BatchBuilder {
             }
             // It keeps its place: the numbers of those behind it stay the same, whatever the rules.
             Some(table) if change.is_ignored(table, position) => {
-                self.ignored += 1;
+                self.counts.ignored += 1;
                 return Ok(());
             }
             Some(table) => {
                 match self.writer.write(&mut self.batch.rows, table, position, change, &place) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        self.counts.with_context += i64::from(has_context);
+                        return Ok(());
+                    }
                     Err(error) => error.to_string(),
                 }
             }
             None => format!("the stream did not describe the table with the oid {relation}"),
         };
-        self.batch.quarantine(position, &place, table, error, data);
+        self.counts.quarantined += 1;
+        self.batch.quarantine(&self.quarantine_log, position, &place, table, error, data);
         Ok(())
     }
 
@@ -445,7 +468,9 @@ impl BatchBuilder {
             b'I' | b'U' | b'D' | b'T' => {
                 let place = self.stitcher.next_change()?;
                 let table = oid.and_then(|oid| self.tables.get(&oid));
-                self.batch.quarantine(position, &place, table, error.to_string(), data);
+                self.counts.quarantined += 1;
+                let (log, why) = (&self.quarantine_log, error.to_string());
+                self.batch.quarantine(log, position, &place, table, why, data);
             }
             b'R' => {
                 // What it was before it is no more: its rows must not be read that way.

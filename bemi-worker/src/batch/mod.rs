@@ -20,8 +20,9 @@ use tracing::warn;
 
 pub(crate) use self::builder::{BatchBuilder, Next, StreamError};
 pub(crate) use self::truncates::truncates_apart;
+use crate::rate_limited::RateLimited;
 use crate::render::{COPY_COLUMNS, CopyRows, POSTGRES_EPOCH_MICROSECONDS, Table, read_row};
-use crate::stitch::{EventPlace, Place, TableEvent};
+use crate::stitch::{EventPlace, Place, TableEvent, is_empty_object};
 
 /// A batch closes when it has that many bytes: large enough for the destination's best speed, small
 /// enough that a few of them are no memory to speak of.
@@ -52,18 +53,22 @@ impl Batch {
     /// Sets aside a change that cannot be rendered.
     pub(crate) fn quarantine(
         &mut self,
+        log: &RateLimited,
         position: Lsn,
         place: &Place<'_>,
         table: Option<&Table>,
         error: String,
         data: &[u8],
     ) {
-        warn!(
-            %position,
-            commit_position = %place.transaction.position,
-            error,
-            "quarantined a change; see bemi.quarantine"
-        );
+        if let Some(held_back) = log.say() {
+            warn!(
+                %position,
+                commit_position = %place.transaction.position,
+                error,
+                held_back,
+                "quarantined a change; see bemi.quarantine"
+            );
+        }
         // What must not be stored must not be stored here either, and may be anywhere in it.
         let masks = table.is_some_and(Table::masks_columns);
         let raw = if masks { Vec::new() } else { capped(data) };
@@ -149,7 +154,7 @@ pub(crate) struct PlacedEvent {
 }
 
 /// A place in the stream at which everything before it is whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Boundary {
     /// Where replication would go on: the end of a transaction, or of idle WAL.
     pub(crate) position: Lsn,
@@ -159,8 +164,44 @@ pub(crate) struct Boundary {
     pub(crate) transactions: i64,
     /// How many changes they had.
     pub(crate) changes: i64,
-    /// How many more there were that are ignored, in these and other transactions.
+    /// What else is counted, in these and other transactions.
+    pub(crate) counts: Counts,
+    /// When each of them was committed.
+    pub(crate) commits: Vec<Timestamp>,
+}
+
+/// What is counted of transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Changes that are ignored. They are not among those that are stored.
     pub(crate) ignored: i64,
+    /// Changes that were rendered and have a context.
+    pub(crate) with_context: i64,
+    /// Changes that could not be rendered.
+    pub(crate) quarantined: i64,
+    /// Context messages that are not stored as they are.
+    pub(crate) unreadable_contexts: i64,
+    /// Context messages outside of any transaction.
+    pub(crate) contexts_without_transaction: i64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.ignored += other.ignored;
+        self.with_context += other.with_context;
+        self.quarantined += other.quarantined;
+        self.unreadable_contexts += other.unreadable_contexts;
+        self.contexts_without_transaction += other.contexts_without_transaction;
+    }
+}
+
+/// Whether a row, as COPY is given it, has a context other than `{}`.
+pub(crate) fn row_has_context(row: &[u8]) -> bool {
+    let column = COPY_COLUMNS.iter().position(|name| *name == "context");
+    let value = column.and_then(|index| read_row(row).nth(index)).flatten();
+    // Before the text of a jsonb stands the version of its format.
+    let text = value.and_then(|value| std::str::from_utf8(value.get(1..)?).ok());
+    text.is_some_and(|text| !is_empty_object(text))
 }
 
 /// A change that cannot be a row of `changes`.

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use serde::Serialize;
 
 /// A body, whole or in the making.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What every answer says: keep it nowhere, and take it for nothing else.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -26,7 +26,7 @@ const RETRY_AFTER: &str = "2";
 
 /// Why a request is not answered as it wished.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// There is no such thing, or it is not shown.
     NotFound,
     /// That can only be read.
@@ -48,7 +48,7 @@ pub(super) enum Refusal {
 }
 
 /// An answer with this body.
-pub(super) fn with_body(
+pub(crate) fn with_body(
     status: StatusCode,
     content_type: &'static str,
     body: Body,
@@ -64,7 +64,7 @@ pub(super) fn with_body(
 }
 
 /// An answer in JSON.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(text) => with_body(status, "application/json", whole(text)),
         // Nothing that is answered here has keys that are no texts.
@@ -73,7 +73,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body>
 }
 
 /// What can be done here.
-pub(super) fn options() -> Response<Body> {
+pub(crate) fn options() -> Response<Body> {
     let mut response = with_body(StatusCode::NO_CONTENT, "application/json", whole(""));
     response.headers_mut().remove(header::CONTENT_TYPE);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(ALLOWED));
@@ -82,7 +82,8 @@ pub(super) fn options() -> Response<Body> {
 
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
-fn whole(text: impl Into<Bytes>) -> Body {
+/// A body that is there already.
+pub(crate) fn whole(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).boxed_unsync()
 }
 
@@ -117,7 +118,7 @@ impl Refusal {
     }
 
     /// As an answer.
-    pub(super) fn answer(&self) -> Response<Body> {
+    pub(crate) fn answer(&self) -> Response<Body> {
         #[derive(Serialize)]
         struct Told<'a> {
             error: &'a str,

@@ -17,6 +17,7 @@ mod access;
 mod answer;
 mod event;
 mod exposure;
+mod listener;
 mod pool;
 mod query;
 mod records;
@@ -28,5 +29,7 @@ mod subscriber;
 mod window;
 mod write_limit;
 
+pub(crate) use answer::{Body, Refusal, json, options, whole, with_body};
+pub(crate) use listener::Listener;
 pub(crate) use server::{Server, Whereabouts};
 pub(crate) use stored::watch_checkpoint;

@@ -1,6 +1,5 @@
 //! Which request is for what.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bemi_core::record::{Record, TableName};
@@ -95,9 +94,9 @@ impl Endpoints {
 pub(super) async fn answer(
     endpoints: Arc<Endpoints>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Response<Body> {
     let (head, _) = request.into_parts();
-    Ok(route(&endpoints, &head).await.unwrap_or_else(|refusal| refusal.answer()))
+    route(&endpoints, &head).await.unwrap_or_else(|refusal| refusal.answer())
 }
 
 async fn route(endpoints: &Arc<Endpoints>, head: &Parts) -> Result<Response<Body>, Refusal> {

@@ -17,6 +17,7 @@ use crate::batch::{Batch, BatchBuilder, Boundary, Next, StreamError, truncates_a
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::failpoint::Failpoint;
+use crate::metrics::{Metrics, Side};
 use crate::sink::Sink;
 use crate::source::{Catalog, Stream};
 
@@ -54,6 +55,9 @@ pub(super) struct Flow {
     answer_due: bool,
     /// Where to end.
     target: Option<Lsn>,
+    metrics: Metrics,
+    /// What was received, in bytes, and is not counted yet.
+    received_bytes: u64,
 }
 
 impl Flow {
@@ -63,6 +67,7 @@ impl Flow {
         builder: BatchBuilder,
         sink: Sink,
         target: Option<Lsn>,
+        metrics: Metrics,
     ) -> Self {
         let (batches, to_store) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
         let (report, stored) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
@@ -78,7 +83,14 @@ impl Flow {
             in_flight: VecDeque::new(),
             answer_due: false,
             target,
+            metrics,
+            received_bytes: 0,
         }
+    }
+
+    /// The server process that it streams from.
+    pub(super) fn process(&self) -> Option<i32> {
+        self.stream.streaming_process()
     }
 
     /// Up to where everything is whole.
@@ -93,6 +105,7 @@ impl Flow {
         summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
         while !*shutdown.borrow() && !self.is_done() {
+            self.metrics.received(std::mem::take(&mut self.received_bytes));
             for _ in 0..EVENTS_AT_ONCE {
                 if self.builder.is_full() {
                     self.send_when_room(summary).await?;
@@ -131,6 +144,7 @@ impl Flow {
         event: ReplicationEvent,
         summary: &watch::Sender<RunSummary>,
     ) -> Result<(), WorkerError> {
+        self.received_bytes += content_bytes(&event);
         let Some(truncates) = truncates_apart(&event) else { return self.take_one(event).await };
         for truncate in truncates {
             if self.builder.is_full() {
@@ -217,6 +231,7 @@ impl Flow {
             self.answer_due = false;
         }
         self.in_flight.push_back(batch.len_bytes());
+        self.metrics.at_sink(self.in_flight.len());
         match self.batches.send(batch).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.sink_error().await),
@@ -231,6 +246,7 @@ impl Flow {
     ) -> Result<(), WorkerError> {
         let Some(boundary) = stored else { return Err(self.sink_error().await) };
         self.in_flight.pop_front();
+        self.metrics.at_sink(self.in_flight.len());
         if let Some(boundary) = boundary {
             Failpoint::BeforeAcknowledge.pass();
             self.stream.acknowledge(boundary.position);
@@ -246,6 +262,7 @@ impl Flow {
 
     /// Why the sink has ended.
     async fn sink_error(&mut self) -> WorkerError {
+        self.metrics.blame(Side::Destination);
         match self.sink.join_next().await {
             Some(Ok(Err(error))) => error,
             // It ends by itself only when nobody sends any more.
@@ -285,6 +302,16 @@ impl Flow {
         self.stream.end().await;
         Ok(())
     }
+}
+
+/// What the server sent for an event, in bytes, as far as it is anybody's data.
+fn content_bytes(event: &ReplicationEvent) -> u64 {
+    let length = match event {
+        ReplicationEvent::XLogData { data, .. } => data.len(),
+        ReplicationEvent::Message { content, .. } => content.len(),
+        _ => 0,
+    };
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn out_of_order(error: StreamError) -> WorkerError {

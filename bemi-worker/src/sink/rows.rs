@@ -14,15 +14,18 @@ use tokio_postgres::{Client, Statement};
 use tracing::warn;
 
 use super::{quarantine, table_events};
-use crate::batch::{Batch, PlacedEvent, Quarantined};
+use crate::batch::{Batch, PlacedEvent, Quarantined, row_has_context};
+use crate::chain::Chain;
+use crate::config::Config;
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::failpoint::Failpoint;
+use crate::rate_limited::RateLimited;
 use crate::render::{COPY_COLUMNS, COPY_HEADER, COPY_TRAILER};
 
 /// How long to wait for a lock on our own tables. A source must not be kept waiting longer for its
 /// acknowledgement: after this, the worker lets go of it and tries again.
-const LOCK_TIMEOUT: &str = "30s";
+pub(super) const LOCK_TIMEOUT: &str = "30s";
 
 /// How much is given to the connection at once, in bytes: it makes a copy of what it has yet to send.
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
@@ -56,20 +59,39 @@ pub(crate) struct RowSink {
     slot: String,
     /// Whether a transaction is open.
     open: bool,
+    /// What is in it.
+    written: Written,
+    refusal_log: RateLimited,
+    /// Covers what is stored, where tamper evidence is on.
+    chain: Option<Chain>,
+}
+
+/// What a transaction of the destination has of rows, as far as only the sink knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The size of the rows that the destination took.
+    pub(crate) bytes: u64,
+    /// Rows that it refused, with a context and without.
+    pub(crate) refused_with_context: u64,
+    pub(crate) refused_without_context: u64,
+}
+
+impl Written {
+    /// How many rows were refused.
+    fn refused(&self) -> u64 {
+        self.refused_with_context + self.refused_without_context
+    }
 }
 
 impl RowSink {
-    /// Prepares to write to the table `changes` in `schema`, in a session that is
-    /// [prepared](prepare_session).
+    /// Prepares to write the changes of the configuration's slot to its table `changes`, in a session that
+    /// is [prepared](prepare_session).
     ///
     /// # Errors
     ///
-    /// Those of the destination, that the table is missing among them.
-    pub(crate) async fn prepare(
-        client: Client,
-        schema: &str,
-        slot: String,
-    ) -> Result<Self, WorkerError> {
+    /// Those of the destination, that the table is missing among them; [`WorkerError::ChainKey`].
+    pub(crate) async fn prepare(client: Client, config: &Config) -> Result<Self, WorkerError> {
+        let (schema, slot) = (config.changes_schema.as_str(), config.slot.to_string());
         let columns: Vec<_> = COPY_COLUMNS.iter().map(|name| escape_identifier(name)).collect();
         let copy = format!(
             "COPY {}.{} ({}) FROM STDIN (FORMAT binary)",
@@ -86,7 +108,14 @@ impl RowSink {
             }
             Err(error) => return Err(failed(error)),
         };
-        Ok(Self { client, copy, slot, open: false })
+        let (written, refusal_log) = (Written::default(), RateLimited::default());
+        let chain = Chain::open(&client, config).await?;
+        Ok(Self { client, copy, slot, open: false, written, refusal_log, chain })
+    }
+
+    /// Whether what is stored is covered by the chain.
+    pub(super) fn is_covered(&self) -> bool {
+        self.chain.is_some()
     }
 
     /// The connection, for what else belongs into the transaction.
@@ -107,8 +136,15 @@ impl RowSink {
         self.mark().await?;
         let (bytes, ends) = batch.rows.into_parts();
         Failpoint::BeforeCopy.pass();
-        self.copy_rows(Bytes::from(bytes), &ends).await?;
+        let bytes = Bytes::from(bytes);
+        let refused_before = self.written.refused();
+        self.copy_rows(bytes.clone(), &ends).await?;
         Failpoint::AfterCopy.pass();
+        if let Some(chain) = &mut self.chain {
+            let refused = self.written.refused() - refused_before;
+            let refused = usize::try_from(refused).unwrap_or(usize::MAX);
+            chain.cover(&self.client, &bytes, &ends, refused).await?;
+        }
         for quarantined in &batch.quarantined {
             self.put_into_quarantine(quarantined).await?;
         }
@@ -149,16 +185,25 @@ impl RowSink {
         Ok(())
     }
 
+    /// What was written since the last [`Self::commit`].
+    pub(crate) fn written(&self) -> Written {
+        self.written
+    }
+
     /// Makes everything that was written durable.
     ///
     /// # Errors
     ///
     /// Those of the destination. It may be durable all the same: the answer can get lost.
     pub(crate) async fn commit(&mut self) -> Result<(), WorkerError> {
+        if let Some(chain) = &mut self.chain {
+            chain.seal(&self.client).await?;
+        }
         Failpoint::BeforeCommit.pass();
         self.client.batch_execute("COMMIT").await.map_err(failed)?;
         Failpoint::AfterCommit.pass();
         self.open = false;
+        self.written = Written::default();
         Ok(())
     }
 
@@ -168,9 +213,13 @@ impl RowSink {
     ///
     /// Those of the destination; nothing is stored then either.
     pub(crate) async fn roll_back(&mut self) -> Result<(), WorkerError> {
+        if let Some(chain) = &mut self.chain {
+            chain.forget();
+        }
         if self.open {
             self.client.batch_execute("ROLLBACK").await.map_err(failed)?;
             self.open = false;
+            self.written = Written::default();
         }
         Ok(())
     }
@@ -201,6 +250,7 @@ impl RowSink {
 
             let error = match self.copy_slice(rows.clone()).await {
                 Ok(()) => {
+                    self.written.bytes += u64::try_from(rows.len()).unwrap_or(u64::MAX);
                     if !pending.is_empty() {
                         self.mark().await?;
                     }
@@ -216,12 +266,20 @@ impl RowSink {
                 pending.push(range.start..middle);
             } else {
                 let refused = Quarantined::refused(&rows, refusal(&error));
-                warn!(
-                    position = %refused.position,
-                    commit_position = %refused.commit_position,
-                    error = refused.error,
-                    "the destination refused a change; see bemi.quarantine"
-                );
+                if row_has_context(&rows) {
+                    self.written.refused_with_context += 1;
+                } else {
+                    self.written.refused_without_context += 1;
+                }
+                if let Some(held_back) = self.refusal_log.say() {
+                    warn!(
+                        position = %refused.position,
+                        commit_position = %refused.commit_position,
+                        error = refused.error,
+                        held_back,
+                        "the destination refused a change; see bemi.quarantine"
+                    );
+                }
                 self.put_into_quarantine(&refused).await?;
                 self.mark().await?;
             }

@@ -36,6 +36,12 @@ pub(super) fn write_stored(out: &mut String, content: &[u8]) -> Option<BadMessag
     None
 }
 
+/// Whether a JSON text is `{}`, however it is spaced.
+pub(crate) fn is_empty_object(json: &str) -> bool {
+    let inside = json.trim_ascii().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
 /// Writes what is stored of a message that is not as it should be: an object with the first of its
 /// bytes and the reason, which is returned too.
 pub(super) fn write_raw(out: &mut String, content: &[u8], reason: String) -> BadMessage {
@@ -77,6 +83,16 @@ mod tests {
         assert_eq!(stored(b"[1]"), (json!([1]), false));
         assert_eq!(stored(b"\"text\""), (json!("text"), false));
         assert_eq!(stored(b" null "), (json!({}), false));
+    }
+
+    #[test]
+    fn an_empty_object_is_one_however_it_is_spaced() {
+        for json in ["{}", " { \n} "] {
+            assert!(is_empty_object(json), "{json}");
+        }
+        for json in ["{\"a\":1}", "[]", "\"{}\"", "", "{"] {
+            assert!(!is_empty_object(json), "{json}");
+        }
     }
 
     #[test]

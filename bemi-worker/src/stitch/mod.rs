@@ -14,7 +14,7 @@ mod table_event;
 use bemi_core::{CommitPosition, Sequence, TransactionId};
 use jiff::Timestamp;
 
-pub(crate) use self::context::BadMessage;
+pub(crate) use self::context::{BadMessage, is_empty_object};
 pub(crate) use self::ddl::Ddl;
 pub(crate) use self::table_event::{
     EventColumn, Hidden, TableEvent, TableEventKind, TableIdentity,
@@ -63,6 +63,7 @@ pub(crate) enum OutOfOrder {
 pub(crate) struct Stitcher {
     transaction: Option<Transaction>,
     context: String,
+    has_context: bool,
     changes: i64,
     events: i32,
 }
@@ -76,6 +77,7 @@ impl Stitcher {
         self.events = 0;
         self.context.clear();
         self.context.push_str("{}");
+        self.has_context = false;
         Ok(())
     }
 
@@ -86,7 +88,14 @@ impl Stitcher {
             return Err(OutOfOrder::Outside);
         }
         self.context.clear();
-        Ok(context::write_stored(&mut self.context, content))
+        let bad = context::write_stored(&mut self.context, content);
+        self.has_context = !is_empty_object(&self.context);
+        Ok(bad)
+    }
+
+    /// Whether the next change has a context, other than `{}`.
+    pub(crate) fn has_context(&self) -> bool {
+        self.has_context
     }
 
     /// The place of the next change.

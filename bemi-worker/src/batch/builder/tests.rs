@@ -94,7 +94,7 @@ fn take_all(builder: &mut BatchBuilder, events: impl IntoIterator<Item = Replica
 }
 
 fn boundary(batch: &Batch) -> (u64, i64, i64) {
-    let boundary = batch.boundary.unwrap();
+    let boundary = batch.boundary.as_ref().unwrap();
     (boundary.position.get(), boundary.transactions, boundary.changes)
 }
 
@@ -255,7 +255,7 @@ fn an_ignored_update_keeps_its_place_and_is_counted_when_its_transaction_ends() 
     take_all(&mut builder, [data(IGNORED), insert(), commit(11)]);
     let batch = builder.take_batch();
     assert_eq!((batch.rows.len(), boundary(&batch)), (1, (11, 1, 3)));
-    assert_eq!(batch.boundary.unwrap().ignored, 2);
+    assert_eq!(batch.boundary.unwrap().counts.ignored, 2);
 }
 
 #[test]
@@ -264,7 +264,8 @@ fn a_transaction_of_ignored_updates_alone_has_nothing_to_store() {
     assert!(!builder.is_ready());
     let batch = builder.take_batch();
     assert_eq!((batch.rows.len(), boundary(&batch)), (0, (11, 0, 0)));
-    assert_eq!((batch.boundary.unwrap().ignored, batch.boundary.unwrap().last_commit), (1, None));
+    let boundary = batch.boundary.unwrap();
+    assert_eq!((boundary.counts.ignored, boundary.last_commit), (1, None));
 }
 
 #[test]
