@@ -68,6 +68,13 @@ impl ByteSize {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+
+    /// For people: in the largest unit that leaves two digits, which its exact size may not be.
+    pub(crate) fn rounded(self) -> String {
+        let unit = UNITS.iter().find(|(_, shift)| self.0 >> shift >= 10).copied();
+        let (unit, shift) = unit.unwrap_or(("B", 0));
+        format!("{} {unit}", self.0 >> shift)
+    }
 }
 
 impl FromStr for ByteSize {
@@ -171,6 +178,12 @@ mod tests {
     fn a_size_is_told_in_the_largest_unit_that_fits() {
         let told = [512, 3 << 10, 1536, 10 << 30].map(|bytes| ByteSize::new(bytes).to_string());
         assert_eq!(told, ["512B", "3kB", "1536B", "10GB"]);
+    }
+
+    #[test]
+    fn for_people_a_size_has_few_digits() {
+        let told = [0, 10_239, 10_240, 20_000_000].map(|bytes| ByteSize::new(bytes).rounded());
+        assert_eq!(told, ["0 B", "10239 B", "10 kB", "19 MB"]);
     }
 
     #[test]

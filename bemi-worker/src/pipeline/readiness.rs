@@ -2,10 +2,11 @@
 
 use tokio_postgres::Client;
 
-use crate::config::{Config, ConnectionConfig, SlotName};
+use crate::config::{Config, ConnectionConfig, OnMaxRetainedWal, RunOptions, SlotName};
+use crate::connect::Fault;
 use crate::error::{Problems, WorkerError};
 use crate::sink::Checkpoint;
-use crate::source::SlotState;
+use crate::source::{GivenUp, SlotState};
 
 /// The slot, where there is one, and the checkpoint.
 ///
@@ -19,6 +20,7 @@ pub(crate) async fn check(
     destination: &Client,
     config: &Config,
 ) -> Result<(Option<SlotState>, Checkpoint), WorkerError> {
+    check_is_primary(source, config).await?;
     check_publications(source, config).await?;
     // Before the checkpoint: a worker that is at work meanwhile moves the checkpoint first, and the
     // slot after it. Read the other way round, that would look like a gap.
@@ -56,6 +58,54 @@ pub(crate) async fn read_checkpoint(
 /// Whether a table or its schema is missing.
 fn is_missing(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| matches!(code.code(), "42P01" | "3F000"))
+}
+
+/// That there is a place to write down that the slot was given up, where it may come to that: the
+/// destination may be out of reach then.
+///
+/// # Errors
+///
+/// [`WorkerError::NotSetUp`] when there is none; [`WorkerError::Database`] when the server fails.
+pub(super) async fn check_giving_up(
+    source: &Client,
+    config: &Config,
+    options: RunOptions,
+) -> Result<(), WorkerError> {
+    if options.retained_wal.on_max != OnMaxRetainedWal::GiveUp {
+        return Ok(());
+    }
+    let can_be_recorded = GivenUp::can_be_recorded(source)
+        .await
+        .map_err(WorkerError::database("look for bemi.given_up in the source"))?;
+    if can_be_recorded {
+        return Ok(());
+    }
+    Err(WorkerError::NotSetUp {
+        what: format!(
+            "--on-max-retained-wal give-up writes down in {} what it gives up, and there is no table \
+             bemi.given_up for it, or this role may not SELECT, INSERT and UPDATE there",
+            config.source
+        ),
+    })
+}
+
+/// While a failover goes on, the address may lead to a standby, which knows nothing of our slot.
+async fn check_is_primary(source: &Client, config: &Config) -> Result<(), WorkerError> {
+    let failed = || WorkerError::database("ask the source whether it is a primary");
+    let row = source
+        .query_one("SELECT pg_catalog.pg_is_in_recovery()", &[])
+        .await
+        .map_err(failed())?;
+    if row.try_get(0).map_err(failed())? {
+        return Err(WorkerError::Replication {
+            why: format!(
+                "{} is a standby; give the address of the primary, or wait until this one is promoted",
+                config.source
+            ),
+            fault: Fault::Transient,
+        });
+    }
+    Ok(())
 }
 
 /// A newer server streams nothing and says nothing where a publication is missing.

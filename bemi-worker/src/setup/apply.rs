@@ -19,7 +19,7 @@ use crate::WorkerError;
 use crate::config::Config;
 use crate::connect::Fault;
 use crate::sink::Checkpoint;
-use crate::source::{create_slot, drop_slot};
+use crate::source::{Stream, create_slot, drop_slot};
 
 /// How long a step may wait for a lock that stops nobody else's reading and writing.
 pub(super) const LOCK_TIMEOUT: &str = "10s";
@@ -112,8 +112,8 @@ pub(super) async fn apply(
                     Err(error) => return Err(failed()(error)),
                 }
             }
-            Action::CreateSlot { drops_lost } => {
-                let made = make_slot(client, config, *drops_lost).await;
+            Action::CreateSlot { drops_lost, failover } => {
+                let made = make_slot(client, config, *drops_lost, *failover).await;
                 position = Some(made.map_err(|error| match error.code() {
                     Some(&SqlState::QUERY_CANCELED) => {
                         WorkerError::TransactionsRunning { slot: config.slot.to_string() }
@@ -124,6 +124,9 @@ pub(super) async fn apply(
             Action::CopySlot { from, publication } => {
                 let copied = take_over(sessions, config, from, publication.as_deref()).await?;
                 position = Some(copied);
+            }
+            Action::AlterSlot { failover } => {
+                Stream::connect(config, Lsn::ZERO).await?.alter_slot(*failover).await?;
             }
             Action::StartCheckpoint(start) => {
                 let position = position.unwrap_or_default();
@@ -169,7 +172,12 @@ pub(super) async fn locking(
 }
 
 /// The record comes first: a slot that was made just before we were killed is known as ours.
-async fn make_slot(client: &Client, config: &Config, drops_lost: bool) -> Result<Lsn, Error> {
+async fn make_slot(
+    client: &Client,
+    config: &Config,
+    drops_lost: bool,
+    failover: bool,
+) -> Result<Lsn, Error> {
     let (kind, name) = (RecordKind::Slot.text(), config.slot.as_str());
     client
         .execute(
@@ -186,7 +194,7 @@ async fn make_slot(client: &Client, config: &Config, drops_lost: bool) -> Result
     client
         .batch_execute(&format!("SET statement_timeout = '{SLOT_TIMEOUT}'; SET lock_timeout = 0"))
         .await?;
-    let position = match create_slot(client, &config.slot).await {
+    let position = match create_slot(client, &config.slot, failover).await {
         Ok(position) => position,
         Err(error) => {
             // Another's slot, or none: not ours in any case.

@@ -82,6 +82,7 @@ impl Follower {
                 Action::IfAllowed { .. }
                 | Action::CreateSlot { .. }
                 | Action::CopySlot { .. }
+                | Action::AlterSlot { .. }
                 | Action::StartCheckpoint(_) => {
                     continue;
                 }

@@ -9,6 +9,7 @@ use super::inspect::{Found, RecordKind};
 use super::plan::{Action, Plan, Side, Start};
 use super::source_schema::QUIET;
 use crate::config::{Config, SlotName};
+use crate::source::FAILOVER_OPTION;
 
 /// The script. Where source and destination differ it says which part belongs where.
 pub(super) fn script(plan: &Plan, config: &Config, found: &Found) -> String {
@@ -56,8 +57,12 @@ fn part(out: &mut String, plan: &Plan, config: &Config, found: &Found, only: Opt
                 quick.extend(sql.iter().cloned());
                 transaction(&quick)
             }
-            Action::CreateSlot { drops_lost } => slot(config, *drops_lost),
+            Action::CreateSlot { drops_lost, failover } => slot(config, *drops_lost, *failover),
             Action::CopySlot { from, .. } => copied_slot(config, from),
+            // A command of the replication protocol alone.
+            Action::AlterSlot { .. } => {
+                vec!["-- left to `bemi-worker setup`, to be run as the worker's role".to_owned()]
+            }
             Action::StartCheckpoint(start) => checkpoint(config, found, start),
         };
         if is_first && step.side == Side::Source {
@@ -81,14 +86,17 @@ fn transaction(sql: &[String]) -> Vec<String> {
 }
 
 /// The slot cannot be made in a transaction that has written.
-fn slot(config: &Config, drops_lost: bool) -> Vec<String> {
+fn slot(config: &Config, drops_lost: bool, failover: bool) -> Vec<String> {
     let slot = &config.slot;
     let kind = RecordKind::Slot.text();
     let mut statements = Vec::new();
     if drops_lost {
         statements.push(format!("SELECT pg_drop_replication_slot('{slot}')"));
     }
-    statements.push(format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')"));
+    let options = if failover { FAILOVER_OPTION } else { "" };
+    statements.push(format!(
+        "SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput'{options})"
+    ));
     statements.push(format!(
         "INSERT INTO bemi.installation (kind, name, former) \
          SELECT '{kind}', slot_name, confirmed_flush_lsn::text FROM pg_replication_slots \

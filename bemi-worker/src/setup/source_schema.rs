@@ -9,7 +9,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use super::table_events;
 
 /// The statements that create the tables, one each. The schema is there.
-pub(crate) const CREATE_TABLES: [&str; 5] = [
+pub(crate) const CREATE_TABLES: [&str; 6] = [
     // `former` is what to put back; of a slot, the position where it began.
     "CREATE TABLE IF NOT EXISTS bemi.installation (
     kind text NOT NULL,
@@ -43,10 +43,21 @@ pub(crate) const CREATE_TABLES: [&str; 5] = [
     PRIMARY KEY (pattern, rule),
     CHECK ((rule = 'mask') = (mask IS NOT NULL))
 )",
+    CREATE_GIVEN_UP,
 ];
 
+/// Slots that a worker gave up, as it was told to, each the last time: what was not stored up to
+/// `position` is lost. No version before made it.
+pub(crate) const CREATE_GIVEN_UP: &str = "CREATE TABLE IF NOT EXISTS bemi.given_up (
+    slot text PRIMARY KEY,
+    reason text NOT NULL,
+    position bigint NOT NULL,
+    given_up_at timestamptz NOT NULL DEFAULT now()
+)";
+
 /// The tables of [`CREATE_TABLES`], and nothing else, in the order in which to drop them.
-pub(crate) const TABLES: [&str; 5] = [
+pub(crate) const TABLES: [&str; 6] = [
+    "bemi.given_up",
     "bemi.column_rules",
     "bemi.tracked_tables",
     "bemi.full_identity",

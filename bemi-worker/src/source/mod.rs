@@ -6,6 +6,7 @@
 //! for one, is created.
 
 mod catalog;
+mod given_up;
 mod resume;
 mod rules;
 pub(crate) mod settings;
@@ -13,7 +14,10 @@ mod slot;
 mod stream;
 
 pub(crate) use self::catalog::Catalog;
+pub(crate) use self::given_up::GivenUp;
 pub(crate) use self::resume::{Gap, check_gap};
 pub(crate) use self::rules::{ColumnRules, StoredRule};
-pub(crate) use self::slot::{SlotState, advance_slot, copy_slot, create_slot, drop_slot};
+pub(crate) use self::slot::{
+    FAILOVER_OPTION, SlotState, advance_slot, copy_slot, create_slot, drop_slot,
+};
 pub(crate) use self::stream::{ExportedSnapshot, Stream, System};

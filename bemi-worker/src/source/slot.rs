@@ -5,6 +5,9 @@ use tokio_postgres::{Client, Error};
 
 use crate::config::SlotName;
 
+/// What is said when a slot is created that standbys are to keep a copy of.
+pub(crate) const FAILOVER_OPTION: &str = ", failover => true";
+
 /// What `pg_replication_slots` says of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotState {
@@ -16,6 +19,10 @@ pub(crate) struct SlotState {
     pub(crate) confirmed: Lsn,
     /// The server has given up the WAL that it needs.
     pub(crate) is_lost: bool,
+    /// Why the server has invalidated it, in its own words, from 17 on: `wal_removed`, `idle_timeout`.
+    pub(crate) invalidation: Option<String>,
+    /// Whether standbys keep a copy of it, so that it survives a failover. No server before 17 can do that.
+    pub(crate) is_failover: bool,
 }
 
 impl SlotState {
@@ -29,8 +36,10 @@ impl SlotState {
             .query_opt(
                 "SELECT coalesce(plugin, '')::text, coalesce(database, '')::text, active_pid, \
                      (confirmed_flush_lsn - '0/0')::bigint, \
-                     coalesce(wal_status = 'lost', false) \
-                 FROM pg_replication_slots WHERE slot_name = $1",
+                     coalesce(wal_status = 'lost', false), \
+                     pg_catalog.to_jsonb(s) ->> 'invalidation_reason', \
+                     coalesce((pg_catalog.to_jsonb(s) ->> 'failover')::boolean, false) \
+                 FROM pg_catalog.pg_replication_slots s WHERE slot_name = $1",
                 &[&slot.as_str()],
             )
             .await?;
@@ -41,24 +50,30 @@ impl SlotState {
                 active_process: row.try_get(2)?,
                 confirmed: Lsn::from_bigint(row.try_get::<_, Option<i64>>(3)?.unwrap_or(0)),
                 is_lost: row.try_get(4)?,
+                invalidation: row.try_get(5)?,
+                is_failover: row.try_get(6)?,
             })
         })
         .transpose()
     }
 }
 
-/// Creates the slot. It holds the WAL from the returned position on.
+/// Creates the slot. It holds the WAL from the returned position on. `failover` asks for one that standbys
+/// keep a copy of, which takes a server from 17 on.
 ///
 /// # Errors
 ///
 /// Those of the statement.
-pub(crate) async fn create_slot(client: &Client, slot: &SlotName) -> Result<Lsn, Error> {
-    let row = client
-        .query_one(
-            "SELECT (lsn - '0/0')::bigint FROM pg_create_logical_replication_slot($1, 'pgoutput')",
-            &[&slot.as_str()],
-        )
-        .await?;
+pub(crate) async fn create_slot(
+    client: &Client,
+    slot: &SlotName,
+    failover: bool,
+) -> Result<Lsn, Error> {
+    let options = if failover { FAILOVER_OPTION } else { "" };
+    let create = format!(
+        "SELECT (lsn - '0/0')::bigint FROM pg_create_logical_replication_slot($1, 'pgoutput'{options})"
+    );
+    let row = client.query_one(&create, &[&slot.as_str()]).await?;
     Ok(Lsn::from_bigint(row.try_get(0)?))
 }
 

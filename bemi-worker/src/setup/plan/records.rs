@@ -20,6 +20,10 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
         sql.extend(source_schema::CREATE_TABLES.map(str::to_owned));
         plan.source("create the tables in schema bemi that say what setup made", sql);
     }
+    if source.installation.as_ref().is_some_and(|installation| !installation.has_given_up) {
+        let what = "create the table bemi.given_up, for slots that a worker gives up";
+        plan.source(what, vec![source_schema::CREATE_GIVEN_UP.to_owned()]);
+    }
     let none = Installation::default();
     let before = source.installation.as_ref().unwrap_or(&none);
     plan_settings(config, before, plan);

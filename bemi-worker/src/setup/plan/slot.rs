@@ -5,7 +5,7 @@
 
 use bemi_core::Lsn;
 
-use super::{Action, Plan, Side, Start};
+use super::{Action, Plan, Side, Start, forget, record};
 use crate::config::Config;
 use crate::setup::inspect::{Found, RecordKind};
 use crate::setup::options::SetupOptions;
@@ -13,6 +13,9 @@ use crate::sink::Checkpoint;
 use crate::source::SlotState;
 
 const PLUGIN: &str = "pgoutput";
+
+/// The first version whose slots can survive a failover, as `server_version_num` has it.
+const FAILOVER_VERSION_MIN: i32 = 170_000;
 
 /// Why a destination lacks what its slot has given away.
 pub(super) const READ_BY_ANOTHER: &str = "read by somebody else before this destination was set up";
@@ -83,11 +86,14 @@ pub(super) fn plan(options: &SetupOptions, config: &Config, found: &Found, plan:
             if checkpoint.is_some() {
                 plan.note("what changed since tracking ended is not known: recorded as a gap");
             }
-            let reason = match began {
-                Some(_) => "the slot was gone, and made again by setup",
-                None => "tracking had ended, and was set up again",
+            let given_up = checkpoint
+                .zip(source.given_up.as_ref())
+                .filter(|(checkpoint, given_up)| checkpoint.position <= given_up.position);
+            let reason = match (given_up, began) {
+                (Some((_, given_up)), _) => format!("{}; made again by setup", given_up.reason),
+                (None, Some(_)) => "the slot was gone, and made again by setup".to_owned(),
+                (None, None) => "tracking had ended, and was set up again".to_owned(),
             };
-            let reason = reason.to_owned();
             start(checkpoint.map_or(Start::Fresh, |_| Start::OverGap { reason }), plan);
         }
     }
@@ -103,7 +109,65 @@ fn create(config: &Config, found: &Found, drops_lost: bool, plan: &mut Plan) {
         ));
     }
     let what = format!("create replication slot {}", config.slot);
-    plan.step(Side::Source, what, Action::CreateSlot { drops_lost });
+    plan.step(Side::Source, what, Action::CreateSlot { drops_lost, failover: false });
+}
+
+/// Whether the slot is to survive a failover, which what setup wrote down tells the next one, and the worker
+/// that makes it anew.
+pub(super) fn plan_failover(
+    options: &SetupOptions,
+    config: &Config,
+    found: &Found,
+    plan: &mut Plan,
+) {
+    let source = &found.source;
+    let name = config.slot.as_str();
+    let did_survive = source.made(RecordKind::FailoverSlot, name);
+    let survives = options.survives_failover.unwrap_or(did_survive);
+    if survives && source.version < FAILOVER_VERSION_MIN {
+        plan.problems.requirement(format!(
+            "PostgreSQL {} has no slots that survive a failover, which came with 17; leave --failover out, and \
+             see docs/guide/failover.md for what to do without",
+            source.version / 10_000
+        ));
+        return;
+    }
+    let (mut is_made, mut is_copied) = (false, false);
+    for step in &mut plan.steps {
+        match &mut step.action {
+            Action::CreateSlot { failover, .. } => {
+                *failover = survives;
+                is_made = true;
+            }
+            Action::CopySlot { .. } => is_copied = true,
+            _ => {}
+        }
+    }
+    let differs = source.slot.as_ref().is_some_and(|slot| slot.is_failover != survives);
+    // What somebody else has set stays, unless it is asked for.
+    let is_asked = survives || did_survive || options.survives_failover.is_some();
+    if !is_made && (is_copied && survives || differs && is_asked) {
+        if source.slot.as_ref().is_some_and(|slot| slot.active_process.is_some()) {
+            plan.problems.requirement(format!(
+                "a worker streams from replication slot {name}, and whether it survives a failover can be \
+                 changed in between alone; stop the worker, and run this again"
+            ));
+        }
+        let what = if survives { "have standbys keep" } else { "no longer have standbys keep" };
+        let what = format!("{what} replication slot {name}");
+        plan.step(Side::Source, what, Action::AlterSlot { failover: survives });
+    }
+    match (survives, did_survive) {
+        (true, false) => plan.source(
+            format!("write down that replication slot {name} survives a failover"),
+            vec![record(RecordKind::FailoverSlot, name, None)],
+        ),
+        (false, true) => plan.source(
+            format!("forget that replication slot {name} survives a failover"),
+            vec![forget(RecordKind::FailoverSlot, name)],
+        ),
+        _ => {}
+    }
 }
 
 fn start(start: Start, plan: &mut Plan) {

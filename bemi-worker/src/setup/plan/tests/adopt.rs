@@ -10,6 +10,8 @@ fn slot(name: &str, is_lost: bool) -> (SlotName, SlotState) {
         active_process: None,
         confirmed: Lsn::new(0x20),
         is_lost,
+        invalidation: None,
+        is_failover: false,
     };
     (name.parse().unwrap(), state)
 }

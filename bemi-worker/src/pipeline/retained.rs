@@ -1,0 +1,357 @@
+//! Watches how much WAL the source keeps for the slot, and gives the slot up where it is told to.
+//!
+//! It has a session of its own with the source, so it goes on while the destination is down, the sink
+//! hangs, or no stream can be started.
+//!
+//! Invariant: nothing is given up without being written down in the source first, and no slot that
+//! another process streams from is touched.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
+use tracing::{debug, error, info, warn};
+
+use crate::config::{ByteSize, Config, OnMaxRetainedWal, RetainedWal, RunOptions};
+use crate::error::WorkerError;
+use crate::rate_limited::RateLimited;
+use crate::source::{GivenUp, SlotState, drop_slot};
+
+/// How often to look.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a look may take.
+const LOOK_MAX: Duration = Duration::from_secs(10);
+
+/// A worker that catches up is left to it, as long as there is less to store than ever since the limit was
+/// reached, and once in this time at least.
+const WITHOUT_PROGRESS_MAX: Duration = Duration::from_secs(30);
+
+/// How long our own server process may take to let go of the slot.
+const RELEASE_MAX: Duration = Duration::from_secs(30);
+const RELEASE_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the source keeps for the slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Held {
+    /// WAL on its disk, in bytes.
+    bytes: u64,
+    /// The part of it that was not acknowledged.
+    unstored_bytes: u64,
+    /// As `pg_replication_slots` has it.
+    wal_status: String,
+}
+
+/// A watch over the slot. It ends when this is dropped.
+pub(super) struct RetainedWatch {
+    excesses: mpsc::Receiver<()>,
+    limit: RetainedWal,
+    /// The server process that we stream from.
+    process: Option<i32>,
+    _task: JoinSet<()>,
+}
+
+impl RetainedWatch {
+    /// Starts to look.
+    pub(super) fn start(config: &Config, options: RunOptions) -> Self {
+        let limit = options.retained_wal;
+        // One: while the slot is being given up nobody needs to hear of it again.
+        let (tell, excesses) = mpsc::channel(1);
+        let mut task = JoinSet::new();
+        // One that ends by itself, soon, has nothing to watch.
+        if !options.once {
+            task.spawn(watch(config.clone(), limit, tell));
+        }
+        Self { excesses, limit, process: None, _task: task }
+    }
+
+    /// The server process that a stream of ours has.
+    pub(super) fn streams_from(&mut self, process: Option<i32>) {
+        self.process = process;
+    }
+
+    /// Waits until the slot is to be given up.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Nothing is lost.
+    pub(super) async fn exceeded(&mut self) {
+        if self.excesses.recv().await.is_none() {
+            // It looks as long as there is somebody to tell.
+            std::future::pending().await
+        }
+    }
+
+    /// Drops the slot, with what is lost written down before, if it still holds too much. Our own stream
+    /// must have ended. What goes wrong is logged, and the next [`Self::exceeded`] tries again.
+    pub(super) async fn give_up(&mut self, config: &Config) {
+        match give_up(config, self.limit, self.process).await {
+            Ok(Some(reason)) => error!(
+                slot = %config.slot,
+                reason,
+                "gave up the replication slot: what was not stored is lost, and is recorded as a gap once the destination is there"
+            ),
+            Ok(None) => {}
+            Err(error) => error!(
+                slot = %config.slot,
+                cause = %error,
+                "the replication slot holds too much WAL and cannot be given up; trying again"
+            ),
+        }
+    }
+}
+
+/// Returns the reason that was written down, if the slot was given up.
+async fn give_up(
+    config: &Config,
+    limit: RetainedWal,
+    ours: Option<i32>,
+) -> Result<Option<String>, WorkerError> {
+    // Anew: it may have become less, or another slot, since somebody asked for this.
+    let (source, held) = look(None, config).await?;
+    let Some(held) = held.filter(|held| held.bytes > limit.max.bytes()) else { return Ok(None) };
+    let read = WorkerError::database("read the replication slot in the source");
+    let Some(slot) = SlotState::read(&source, &config.slot).await.map_err(read)? else {
+        return Ok(None);
+    };
+    if let Some(process) = slot.active_process.filter(|process| ours != Some(*process)) {
+        let slot = config.slot.to_string();
+        return Err(WorkerError::SlotInUse { slot, process: process.to_string() });
+    }
+    let reason = format!(
+        "the slot held {} of WAL, more than the {} of --max-retained-wal, and was given up at {}",
+        ByteSize::new(held.bytes).rounded(),
+        limit.max,
+        Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC")
+    );
+    GivenUp::record(&source, &config.slot, &reason)
+        .await
+        .map_err(WorkerError::database("write down in the source that the slot is given up"))?;
+    release(&source, config, ours).await.map_err(WorkerError::database("end our own stream"))?;
+    let end = Instant::now() + RELEASE_MAX;
+    loop {
+        match drop_slot(&source, &config.slot).await {
+            Ok(()) => return Ok(Some(reason)),
+            // Our own server process takes a moment to end.
+            Err(error)
+                if error.code() == Some(&SqlState::OBJECT_IN_USE) && Instant::now() < end =>
+            {
+                tokio::time::sleep(RELEASE_PAUSE).await;
+            }
+            Err(error) => {
+                return Err(WorkerError::database("drop the replication slot in the source")(
+                    error,
+                ));
+            }
+        }
+    }
+}
+
+/// Ends our own server process, should it still stream: the network to it may be cut, or it may wait to send.
+async fn release(source: &Client, config: &Config, ours: Option<i32>) -> Result<(), Error> {
+    source
+        .execute(
+            "SELECT pg_catalog.pg_terminate_backend(active_pid) \
+             FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND active_pid = $2",
+            &[&config.slot.as_str(), &ours],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Looks, as long as somebody may be told.
+async fn watch(config: Config, limit: RetainedWal, tell: mpsc::Sender<()>) {
+    let mut session = None;
+    let log = Log::default();
+    let mut patience = Patience::default();
+    loop {
+        let asked = tokio::time::timeout(LOOK_MAX, look(session.take(), &config)).await;
+        match asked {
+            Ok(Ok((client, held))) => {
+                session = Some(client);
+                log.tell(&config, limit, held.as_ref());
+                let is_over = patience.ends(limit, held.as_ref(), Instant::now());
+                if is_over && limit.on_max == OnMaxRetainedWal::GiveUp {
+                    // Full: that was not heard yet.
+                    let _ = tell.try_send(());
+                }
+            }
+            // The worker itself will have met it, and says so.
+            Ok(Err(error)) => debug!(%error, "cannot see how much WAL the slot holds"),
+            Err(_) => debug!("the source does not say how much WAL the slot holds"),
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+async fn connect(config: &Config) -> Result<Client, WorkerError> {
+    let client = config.source.connect().await?;
+    client
+        .batch_execute("SET statement_timeout = '10s'; SET lock_timeout = '5s'")
+        .await
+        .map_err(WorkerError::database("prepare a session with the source"))?;
+    Ok(client)
+}
+
+async fn look(
+    session: Option<Client>,
+    config: &Config,
+) -> Result<(Client, Option<Held>), WorkerError> {
+    let client = match session {
+        Some(client) => client,
+        None => connect(config).await?,
+    };
+    let held = Held::read(&client, config)
+        .await
+        .map_err(WorkerError::database("see how much WAL the slot holds"))?;
+    Ok((client, held))
+}
+
+impl Held {
+    async fn read(client: &Client, config: &Config) -> Result<Option<Self>, Error> {
+        let row = client
+            .query_opt(
+                "SELECT coalesce(pg_current_wal_lsn() - restart_lsn, 0)::int8, \
+                        coalesce(pg_current_wal_lsn() - confirmed_flush_lsn, 0)::int8, \
+                        coalesce(wal_status, 'unknown')::text \
+                 FROM pg_catalog.pg_replication_slots \
+                 WHERE slot_name = $1 AND NOT pg_catalog.pg_is_in_recovery()",
+                &[&config.slot.as_str()],
+            )
+            .await?;
+        row.map(|row| {
+            let bytes = |value: i64| u64::try_from(value).unwrap_or(0);
+            Ok(Self {
+                bytes: bytes(row.try_get(0)?),
+                unstored_bytes: bytes(row.try_get(1)?),
+                wal_status: row.try_get(2)?,
+            })
+        })
+        .transpose()
+    }
+}
+
+/// How long a slot may hold too much.
+#[derive(Debug, Default)]
+struct Patience {
+    /// The least that was to be stored since the limit was reached, in bytes, and when that was.
+    least: Option<(u64, Instant)>,
+}
+
+impl Patience {
+    /// Whether the slot holds too much, and nothing got better for too long.
+    fn ends(&mut self, limit: RetainedWal, held: Option<&Held>, now: Instant) -> bool {
+        let Some(held) = held.filter(|held| held.bytes > limit.max.bytes()) else {
+            self.least = None;
+            return false;
+        };
+        match self.least {
+            Some((least, since)) if held.unstored_bytes >= least => {
+                now.saturating_duration_since(since) >= WITHOUT_PROGRESS_MAX
+            }
+            _ => {
+                self.least = Some((held.unstored_bytes, now));
+                false
+            }
+        }
+    }
+}
+
+/// Says how it is: when it becomes worse or better, and once a minute while it is ill.
+#[derive(Debug, Default)]
+struct Log {
+    near: RateLimited,
+    over: RateLimited,
+    server: RateLimited,
+}
+
+impl Log {
+    fn tell(&self, config: &Config, limit: RetainedWal, held: Option<&Held>) {
+        let Some(held) = held else { return };
+        let (slot, max) = (config.slot.as_str(), limit.max);
+        let bytes = ByteSize::new(held.bytes).rounded();
+        let unstored = ByteSize::new(held.unstored_bytes).rounded();
+        if held.bytes > max.bytes() {
+            let what = if held.unstored_bytes < held.bytes / 2 {
+                "the slot holds too much WAL, most of it for transactions that are open in the source: end them, see pg_stat_activity and pg_prepared_xacts"
+            } else {
+                "the slot holds too much WAL that is not stored, on the disk of the source: see what keeps the worker or the destination"
+            };
+            if self.over.say().is_some() {
+                error!(slot, held = bytes, unstored, limit = %max, "{what}");
+            }
+        } else if let Some(ended) = self.over.over() {
+            let lasted_s = ended.lasted.as_secs();
+            info!(slot, held = bytes, limit = %max, lasted_s, "the slot holds less WAL than the limit again");
+        } else if held.bytes <= max.bytes() / 2 {
+            self.near.over();
+        } else if self.near.say().is_some() {
+            warn!(slot, held = bytes, unstored, limit = %max, "the slot holds more than half of the WAL that it may");
+        }
+        match held.wal_status.as_str() {
+            status @ ("unreserved" | "lost") => {
+                if self.server.say().is_some() {
+                    error!(
+                        slot,
+                        wal_status = status,
+                        held = bytes,
+                        "the server itself gives up the slot, now or soon: see max_slot_wal_keep_size, and what keeps the worker"
+                    );
+                }
+            }
+            _ => {
+                self.server.over();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: RetainedWal = RetainedWal::new(ByteSize::new(100), OnMaxRetainedWal::GiveUp);
+
+    fn held(bytes: u64, unstored_bytes: u64) -> Option<Held> {
+        Some(Held { bytes, unstored_bytes, wal_status: "extended".to_owned() })
+    }
+
+    /// After how many of these looks, one each 10 s, patience ends.
+    fn ends_after(looks: &[Option<Held>]) -> Option<usize> {
+        let mut patience = Patience::default();
+        let start = Instant::now();
+        let at = |look: usize| start + Duration::from_secs(10) * u32::try_from(look).unwrap();
+        looks
+            .iter()
+            .enumerate()
+            .position(|(look, held)| patience.ends(LIMIT, held.as_ref(), at(look)))
+    }
+
+    #[test]
+    fn a_slot_that_holds_too_much_is_given_some_time() {
+        let stuck: Vec<_> = (0..6).map(|look| held(200 + look, 200 + look)).collect();
+        assert_eq!(ends_after(&stuck), Some(3));
+    }
+
+    #[test]
+    fn a_worker_that_catches_up_is_left_to_it() {
+        let catching_up: Vec<_> = (0..50).map(|look| held(900, 900 - look)).collect();
+        assert_eq!(ends_after(&catching_up), None);
+    }
+
+    #[test]
+    fn one_that_falls_behind_while_it_stores_is_not() {
+        let falling_behind: Vec<_> = (0..50).map(|look| held(900 + look, 300 + look)).collect();
+        assert_eq!(ends_after(&falling_behind), Some(3));
+    }
+
+    #[test]
+    fn a_slot_within_the_limit_and_one_that_is_gone_are_well() {
+        let mut looks: Vec<_> = (0..9).map(|_| held(100, 100)).collect();
+        looks.extend([held(200, 200), held(200, 200), None, held(200, 200), held(200, 200)]);
+        assert_eq!(ends_after(&looks), None);
+    }
+}
