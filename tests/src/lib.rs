@@ -3,7 +3,8 @@
 //! The library is what tests and the demo stand on: it finds or fetches PostgreSQL ([`Binaries`]), runs a [`Cluster`] that is gone
 //! when the process is gone, gives each test its own [`TestDatabase`], and runs the worker as a process of its own
 //! ([`WorkerCommand`]). For the tests of adapters it shows what reaches the WAL ([`ObservedDatabase`], [`journal`]), and cancels calls at
-//! each of their await points ([`at_each_await_point`], [`Relay`]). It holds no test of the family itself; those are under `tests/`.
+//! each of their await points ([`at_each_await_point`], [`Relay`]). For the tests of the worker it makes networks fail, and knows what must
+//! be stored in the end ([`faults`]). It holds no test of the family itself; those are under `tests/`.
 //!
 //! Everything listens on the loopback interface only.
 
@@ -12,6 +13,7 @@ mod database;
 mod error;
 mod eventually;
 mod explained;
+pub mod faults;
 pub mod journal;
 mod observed;
 mod pgbouncer;

@@ -1,0 +1,10 @@
+//! Faults of every kind, and that `changes` is the truth all the same. See `docs/faults.md`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod proxy;
