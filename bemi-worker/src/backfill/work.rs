@@ -91,9 +91,7 @@ impl<'a, T: FnMut(BackfillEvent) + Send> Work<'a, T> {
         });
         let mut catalog =
             Catalog::open(source, config.slot.clone(), config.mask_key.clone()).await?;
-        let changes_schema = &config.changes_schema;
-        let mut sink =
-            RowSink::prepare(destination, changes_schema, config.slot.to_string()).await?;
+        let mut sink = RowSink::prepare(destination, config).await?;
         let mut changed = 0;
         left.reverse();
         while let Some(reading) = left.last() {

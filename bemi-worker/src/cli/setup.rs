@@ -16,7 +16,10 @@ Examples:
   bemi-worker setup --mask users.email=hash --mask 'name,\"Odd=Name\".x=text:(hidden)'
   bemi-worker setup --tables 'public.*' --postgrest
   bemi-worker setup --replica-identity full:todo,sales.* --ddl
+  bemi-worker setup --failover
   bemi-worker setup --sql-pack
+  bemi-worker setup --tamper-evidence
+  bemi-worker setup --grant-worker bemi_run --grant-reader auditors
   bemi-worker setup --all-tables --adopt --dry-run
   bemi-worker setup --all-tables --print-sql | less
 
@@ -53,6 +56,20 @@ pub(super) struct Arguments {
         default_missing_value = "on"
     )]
     sql_pack: Option<Switch>,
+
+    /// Let this role, which is there already, run the worker and do nothing else; a later setup gives it
+    /// what is new by then
+    #[arg(long, value_name = "ROLE", help_heading = "Roles")]
+    grant_worker: Vec<String>,
+
+    /// Let this role read changes, and what tells how whole they are: for queries, the SQL pack and the
+    /// commands that ask the record
+    #[arg(long, value_name = "ROLE", help_heading = "Roles")]
+    grant_reader: Vec<String>,
+
+    /// Take back what this role was given by --grant-worker and --grant-reader
+    #[arg(long, value_name = "ROLE", help_heading = "Roles")]
+    revoke: Vec<String>,
 
     /// Tell what would be done, and change nothing
     #[arg(long)]
@@ -126,6 +143,30 @@ pub(super) struct Tracking {
     )]
     ddl: Option<Switch>,
 
+    /// Have standbys keep a copy of the replication slot, so that it survives a failover: from PostgreSQL 17
+    /// on, where they are told to; `off` takes it back
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    failover: Option<Switch>,
+
+    /// Cover what is stored by a chain of hashes, so that `bemi-worker verify` finds what was altered,
+    /// removed or added since; with the key in BEMI_CHAIN_KEY, if there is one; `off` ends it
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    tamper_evidence: Option<Switch>,
+
     /// Make a replication slot that is gone or lost again, and record what was lost with it
     #[arg(long)]
     recreate_slot: bool,
@@ -166,6 +207,14 @@ impl Tracking {
         if let Some(records) = self.ddl.map(|switch| switch == Switch::On).or(file.ddl) {
             options = options.ddl(records);
         }
+        let survives = self.failover.map(|switch| switch == Switch::On).or(file.failover);
+        if let Some(survives) = survives {
+            options = options.failover(survives);
+        }
+        let covers = self.tamper_evidence.map(|switch| switch == Switch::On);
+        if let Some(covers) = covers.or(file.tamper_evidence) {
+            options = options.tamper_evidence(covers);
+        }
         Ok(match self.replica_identity.as_ref().or(file.replica_identity.as_ref()) {
             Some(rule) => options.identity_rule(rule.clone()),
             None => options,
@@ -187,6 +236,15 @@ pub(super) async fn run(
     }
     if let Some(switch) = arguments.sql_pack {
         options = options.sql_pack(switch == Switch::On);
+    }
+    for role in &arguments.grant_worker {
+        options = options.grant_worker(role);
+    }
+    for role in &arguments.grant_reader {
+        options = options.grant_reader(role);
+    }
+    for role in &arguments.revoke {
+        options = options.revoke_role(role);
     }
     if arguments.print_sql {
         let preview = setup::preview(config, &options).await?;

@@ -15,17 +15,31 @@ use crate::config::{Config, OnGap, RunOptions};
 use crate::connect::Fault;
 use crate::error::WorkerError;
 use crate::failpoint::Failpoint;
+use crate::metrics::{Metrics, Side};
 use crate::render::ChangeWriter;
+use crate::setup::inspect::{Installation, RecordKind};
 use crate::setup::table_events;
-use crate::sink::{Checkpoint, Sink, prepare_session};
-use crate::source::{Catalog, Gap, SlotState, Stream, System, check_gap, create_slot, drop_slot};
+use crate::sink::{Checkpoint, Sink, prepare_session, take_over};
+use crate::source::{
+    Catalog, Gap, GivenUp, SlotState, Stream, System, check_gap, create_slot, drop_slot,
+};
 
 /// Opens everything and starts streaming.
-pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, WorkerError> {
+pub(super) async fn open(
+    config: &Config,
+    options: RunOptions,
+    metrics: &Metrics,
+) -> Result<Flow, WorkerError> {
     let source = config.source.connect().await?;
-    let destination = config.destination.connect().await?;
-    prepare_session(&destination).await?;
+    let destination = config
+        .destination
+        .connect()
+        .await
+        .inspect_err(|_| metrics.blame(Side::Destination))?;
+    let at_destination = |_: &WorkerError| metrics.blame(Side::Destination);
+    prepare_session(&destination).await.inspect_err(at_destination)?;
     let (slot, checkpoint) = readiness::check(&source, &destination, config).await?;
+    readiness::check_giving_up(&source, config, options).await?;
     let mut start = checkpoint.position;
     let mut stream = Stream::connect(config, start).await?;
     let system = stream.identify().await?;
@@ -39,9 +53,10 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
     stream.start().await?;
     Failpoint::BeforeEpoch.pass();
     let (epoch, position) =
-        Checkpoint::take_epoch(&destination, config.slot.as_str(), system.timeline)
+        take_over(&destination, config.slot.as_str(), system.timeline)
             .await
-            .map_err(WorkerError::database("take over the checkpoint in the destination"))?;
+            .map_err(WorkerError::database("take over the checkpoint in the destination"))
+            .inspect_err(at_destination)?;
     Failpoint::AfterEpoch.pass();
     if position != start {
         return Err(WorkerError::Replication {
@@ -50,7 +65,9 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
         });
     }
     let sink =
-        Sink::prepare(destination, &config.changes_schema, config.slot.to_string(), epoch).await?;
+        Sink::prepare(destination, config, epoch, metrics.clone())
+            .await
+            .inspect_err(at_destination)?;
 
     let database = config.source.database().to_owned();
     // Only a server that is not PostgreSQL has another kind of identifier.
@@ -58,7 +75,7 @@ pub(super) async fn open(config: &Config, options: RunOptions) -> Result<Flow, W
     let origin = Origin::new(identifier, system.timeline, &database);
     let builder = BatchBuilder::new(ChangeWriter::new(origin, database), start);
     let target = if options.once { Some(catalog.heartbeat().await?) } else { None };
-    Ok(Flow::new(stream, catalog, builder, sink, target))
+    Ok(Flow::new(stream, catalog, builder, sink, target, metrics.clone()))
 }
 
 /// Writes the gap down. Then goes on behind it, if that is wanted.
@@ -72,6 +89,12 @@ async fn pass_gap(
     gap: Gap,
 ) -> Result<Lsn, WorkerError> {
     Failpoint::BeforeGap.pass();
+    let given_up = GivenUp::read(source, &config.slot)
+        .await
+        .map_err(WorkerError::database("read bemi.given_up in the source"))?
+        // One that the checkpoint is beyond is of an earlier time.
+        .filter(|given_up| checkpoint.position <= given_up.position);
+    let reason = given_up.map_or(gap.reason.clone(), |given_up| given_up.reason);
     let resume_position = match (options.on_gap, gap.resume) {
         (OnGap::Continue, None) => {
             let renewed = renew_slot(source, config).await?;
@@ -80,14 +103,19 @@ async fn pass_gap(
         }
         (_, resume) => resume,
     };
-    let to = resume_position.unwrap_or(checkpoint.position);
     let record = |error| WorkerError::database("record a gap in the destination")(error);
-    Checkpoint::record_gap(destination, config.slot.as_str(), checkpoint.position, to, &gap.reason)
+    let (lost_from, lost_to) = match resume_position {
+        Some(resume) => gap.stretch(checkpoint.position, resume),
+        // It grows until somebody says how to go on.
+        None => (checkpoint.position, checkpoint.position.max(system.end)),
+    };
+    Checkpoint::record_gap(destination, config.slot.as_str(), lost_from, lost_to, &reason)
         .await
         .map_err(record)?;
+    let to = resume_position.unwrap_or(checkpoint.position);
     Failpoint::AfterGap.pass();
     if options.on_gap == OnGap::Stop {
-        return Err(WorkerError::Gap { reason: gap.reason });
+        return Err(WorkerError::Gap { reason });
     }
     // What became of tables in the gap nobody knows. Said before the gap is passed for good: said again it
     // does no harm.
@@ -102,7 +130,7 @@ async fn pass_gap(
     };
     resume.skip_to(destination, config.slot.as_str()).await.map_err(record)?;
     Failpoint::AfterGapPassed.pass();
-    warn!(from = %checkpoint.position, %to, reason = gap.reason, "changes were lost; going on");
+    warn!(from = %lost_from, to = %lost_to, reason, "changes were lost; going on");
     Ok(to)
 }
 
@@ -115,7 +143,15 @@ async fn renew_slot(source: &Client, config: &Config) -> Result<Lsn, WorkerError
             .await
             .map_err(WorkerError::database("drop the lost replication slot in the source"))?;
     }
-    create_slot(source, &config.slot)
+    create_slot(source, &config.slot, survives_failover(source, config).await?)
         .await
         .map_err(WorkerError::database("create a replication slot in the source"))
+}
+
+/// Whether setup was told to have the slot survive a failover.
+async fn survives_failover(source: &Client, config: &Config) -> Result<bool, WorkerError> {
+    let read = || WorkerError::database("read in the source what setup has made");
+    let made = Installation::find(source).await.map_err(read())?;
+    let slot = config.slot.as_str();
+    Ok(made.is_some_and(|made| made.record(RecordKind::FailoverSlot, slot).is_some()))
 }

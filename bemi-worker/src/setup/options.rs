@@ -1,5 +1,8 @@
 //! What setup and teardown can be asked for.
 
+use std::collections::BTreeSet;
+
+use super::roles::Duty;
 use crate::config::identity::IdentityRule;
 use crate::config::mask::Masking;
 use crate::config::pattern::{AnyPattern, ColumnPattern, Exclusion, TablePattern, list};
@@ -27,10 +30,14 @@ pub struct SetupOptions {
     pub(super) forgotten: Vec<AnyPattern>,
     pub(super) identity: Option<IdentityRule>,
     pub(super) recreates_slot: bool,
+    pub(super) survives_failover: Option<bool>,
     pub(super) adoption: Option<Adoption>,
     pub(super) takes_requests: Option<bool>,
     pub(super) records_ddl: Option<bool>,
     pub(super) sql_pack: Option<bool>,
+    pub(super) tamper_evidence: Option<bool>,
+    pub(super) granted: BTreeSet<(String, Duty)>,
+    pub(super) revoked: BTreeSet<String>,
 }
 
 /// How another's installation is to be taken over.
@@ -184,6 +191,37 @@ impl SetupOptions {
         self
     }
 
+    /// Lets this role run the worker, and do nothing else; a later setup gives it what is new by then. It
+    /// is there already, and named as the catalog has it.
+    #[must_use]
+    pub fn grant_worker(mut self, role: impl Into<String>) -> Self {
+        self.granted.insert((role.into(), Duty::Worker));
+        self
+    }
+
+    /// Lets this role read what is stored: `changes`, and what tells how whole it is. As
+    /// [`Self::grant_worker`].
+    #[must_use]
+    pub fn grant_reader(mut self, role: impl Into<String>) -> Self {
+        self.granted.insert((role.into(), Duty::Reader));
+        self
+    }
+
+    /// Takes back what this role was given by [`Self::grant_worker`] and [`Self::grant_reader`].
+    #[must_use]
+    pub fn revoke_role(mut self, role: impl Into<String>) -> Self {
+        self.revoked.insert(role.into());
+        self
+    }
+
+    /// Whether what is stored is covered by a chain of hashes, so that `bemi-worker verify` finds what was
+    /// altered since; not unless said.
+    #[must_use]
+    pub fn tamper_evidence(mut self, covers: bool) -> Self {
+        self.tamper_evidence = Some(covers);
+        self
+    }
+
     /// Takes the installation of the family's original worker over: goes on from its slot, `None` for
     /// the one with which it comes, and keeps the rows of its table.
     #[must_use]
@@ -203,6 +241,14 @@ impl SetupOptions {
     #[must_use]
     pub fn recreate_slot(mut self, recreate: bool) -> Self {
         self.recreates_slot = recreate;
+        self
+    }
+
+    /// Whether standbys keep a copy of the slot, so that it survives a failover, from PostgreSQL 17 on; not
+    /// unless said.
+    #[must_use]
+    pub fn failover(mut self, survives: bool) -> Self {
+        self.survives_failover = Some(survives);
         self
     }
 }

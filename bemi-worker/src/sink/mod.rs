@@ -9,6 +9,7 @@
 //! these: a batch that does not end one leaves the transaction open for the next.
 
 mod checkpoint;
+mod fence;
 mod quarantine;
 mod rows;
 mod store;
@@ -16,6 +17,7 @@ mod table_events;
 mod tables;
 
 pub(crate) use self::checkpoint::Checkpoint;
-pub(crate) use self::rows::{RowSink, prepare_session};
+pub(crate) use self::fence::take_over;
+pub(crate) use self::rows::{RowSink, Written, prepare_session};
 pub(crate) use self::store::Sink;
-pub(crate) use self::tables::CREATE_STATEMENTS;
+pub(crate) use self::tables::{CREATE_STATEMENTS, READ_VERSION, TABLES_VERSION};

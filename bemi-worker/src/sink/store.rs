@@ -5,8 +5,11 @@ use tokio_postgres::{Client, Statement};
 use super::checkpoint::Epoch;
 use super::rows::{RowSink, failed};
 use crate::batch::{Batch, Boundary};
+use crate::chain::Chain;
+use crate::config::Config;
 use crate::error::WorkerError;
 use crate::failpoint::Failpoint;
+use crate::metrics::{Metrics, Tally};
 
 /// The destination, with the right to write to it.
 pub(crate) struct Sink {
@@ -14,22 +17,24 @@ pub(crate) struct Sink {
     move_checkpoint: Statement,
     slot: String,
     epoch: Epoch,
+    metrics: Metrics,
 }
 
 impl Sink {
-    /// Prepares to write to the table `changes` in `schema`, in a session that is
-    /// [prepared](super::prepare_session).
+    /// Prepares to write the changes of the configuration's slot to its table `changes`, in a session that
+    /// is [prepared](super::prepare_session).
     ///
     /// # Errors
     ///
     /// Those of the destination, that the table is missing among them.
     pub(crate) async fn prepare(
         client: Client,
-        schema: &str,
-        slot: String,
+        config: &Config,
         epoch: Epoch,
+        metrics: Metrics,
     ) -> Result<Self, WorkerError> {
-        let rows = RowSink::prepare(client, schema, slot.clone()).await?;
+        let slot = config.slot.to_string();
+        let rows = RowSink::prepare(client, config).await?;
         let move_checkpoint = rows
             .client()
             .prepare(
@@ -44,7 +49,7 @@ impl Sink {
             )
             .await
             .map_err(failed)?;
-        Ok(Self { rows, move_checkpoint, slot, epoch })
+        Ok(Self { rows, move_checkpoint, slot, epoch, metrics })
     }
 
     /// Stores a batch. Returns up to where everything is durable now; `None` where the batch left its
@@ -85,7 +90,7 @@ impl Sink {
                     &at,
                     &boundary.transactions,
                     &boundary.changes,
-                    &boundary.ignored,
+                    &boundary.counts.ignored,
                 ],
             )
             .await
@@ -93,8 +98,17 @@ impl Sink {
         Failpoint::AfterCheckpoint.pass();
         if moved != 1 {
             self.rows.roll_back().await?;
-            return Err(WorkerError::Replaced { slot: self.slot.clone() });
+            let slot = self.slot.clone();
+            // To begin at a certain place, setup has taken the right to write from whoever had it.
+            let is_covered = self.rows.is_covered();
+            return Err(match Chain::is_switched(self.rows.client(), &slot, is_covered).await? {
+                true => WorkerError::TamperEvidenceSwitched { slot },
+                false => WorkerError::Replaced { slot },
+            });
         }
-        self.rows.commit().await
+        self.metrics.committing(Tally::of(boundary, self.rows.written()));
+        self.rows.commit().await?;
+        self.metrics.committed();
+        Ok(())
     }
 }

@@ -7,12 +7,25 @@ use tokio_postgres::{Client, Error};
 
 use super::source::exists;
 use super::table::Table;
+use crate::chain::HeadState;
 use crate::config::Config;
+use crate::setup::append_only;
 use crate::setup::sql_pack::InstalledPack;
-use crate::sink::Checkpoint;
+use crate::sink::{Checkpoint, READ_VERSION, TABLES_VERSION};
 
 /// The tables of the worker's own.
-const OWN_TABLES: [&str; 5] = ["checkpoint", "gaps", "quarantine", "backfill", "table_events"];
+const OWN_TABLES: [&str; 10] = [
+    "checkpoint",
+    "gaps",
+    "quarantine",
+    "backfill",
+    "table_events",
+    "retention",
+    "chain_heads",
+    "chain",
+    "chain_rows",
+    "erasures",
+];
 
 /// What the comment on a table that was taken over says, so that it is never dropped as ours.
 pub(crate) const ADOPTED: &str = "taken over from the original worker with its rows";
@@ -36,8 +49,12 @@ pub(crate) struct Destination {
     /// The tables of which it is known that they are tracked: schema, name and oid.
     pub(crate) table_events: BTreeSet<(String, String, u32)>,
     pub(crate) sql_pack: InstalledPack,
+    /// Whether what is stored of this slot is to be covered by a chain of hashes.
+    pub(crate) has_tamper_evidence: bool,
     /// Whether there is a schema for views of the past.
     pub(crate) has_past_schema: bool,
+    /// Whether `changes` refuses what is not an addition, as this version has it.
+    pub(crate) is_append_only: bool,
 }
 
 /// A relation named `changes`.
@@ -110,7 +127,8 @@ impl Destination {
             has_own_tables = has_own_tables && exists(client, table).await?;
         }
         if has_own_tables {
-            has_own_tables = client.query_one(IS_CURRENT, &[]).await?.try_get(0)?;
+            let version: Option<i32> = client.query_one(READ_VERSION, &[]).await?.try_get(0)?;
+            has_own_tables = version == Some(TABLES_VERSION);
         }
         let has_checkpoint = may_use_schema == Some(true) && exists(client, "checkpoint").await?;
         let checkpoint = if has_checkpoint {
@@ -124,6 +142,10 @@ impl Destination {
         } else {
             BTreeSet::new()
         };
+        let has_tamper_evidence = may_use_schema == Some(true)
+            && HeadState::read(client, config.slot.as_str())
+                .await?
+                .is_some_and(|head| head.is_wanted);
         let sql_pack = if may_use_schema == Some(true) {
             InstalledPack::read(client).await?
         } else {
@@ -144,7 +166,9 @@ impl Destination {
             checkpoint,
             table_events,
             sql_pack,
+            has_tamper_evidence,
             has_past_schema: facts.try_get(7)?,
+            is_append_only: is_append_only(client, &config.changes_schema).await?,
         })
     }
 }
@@ -163,12 +187,25 @@ SELECT pg_catalog.current_database()::text,
         FROM pg_catalog.pg_namespace n WHERE n.nspname = $1),
        pg_catalog.to_regnamespace('bemi_past') IS NOT NULL";
 
-/// What later versions have added to tables that were there.
-const IS_CURRENT: &str = "
-SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a
-               JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname = 'bemi' AND c.relname = 'backfill' AND a.attname = 'began_at_position')";
+/// Whether both triggers are there and fire, and run what they are to run.
+const IS_APPEND_ONLY: &str = "
+SELECT count(*) = 2
+FROM pg_catalog.pg_trigger g
+JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND g.tgname = ANY ($3) AND g.tgenabled IN ('O', 'A')
+  AND pn.nspname = 'bemi' AND p.proname = $4 AND p.prosrc = $5";
+
+async fn is_append_only(client: &Client, schema: &str) -> Result<bool, Error> {
+    let triggers = [append_only::ROW_TRIGGER, append_only::TRUNCATE_TRIGGER];
+    let (function, body) = (append_only::FUNCTION, append_only::BODY);
+    client
+        .query_one(IS_APPEND_ONLY, &[&schema, &TABLE, &triggers.as_slice(), &function, &body])
+        .await?
+        .try_get(0)
+}
 
 /// The last event of each name.
 const TABLE_EVENTS: &str = "

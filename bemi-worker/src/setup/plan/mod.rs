@@ -14,6 +14,7 @@
 //! down first, and for what is to be taken over.
 
 mod adopt;
+mod append_only;
 pub(crate) mod columns;
 pub(crate) mod context;
 pub(crate) mod ddl;
@@ -21,9 +22,11 @@ mod destination;
 mod publication;
 mod records;
 mod requirements;
+pub(crate) mod roles;
 mod slot;
 mod table;
 pub(crate) mod table_events;
+mod tamper_evidence;
 
 pub(super) use adopt::not_yet;
 use bemi_core::Lsn;
@@ -77,8 +80,11 @@ pub(crate) enum Action {
     Locking { table: String, sql: Vec<String> },
     /// These statements, if the server lets us; what not having them means, if it does not.
     IfAllowed { sql: Vec<String>, otherwise: String },
-    /// Makes the slot, dropping the one that is lost first.
-    CreateSlot { drops_lost: bool },
+    /// Makes the slot, dropping the one that is lost first; one that survives a failover, if that is asked
+    /// for.
+    CreateSlot { drops_lost: bool, failover: bool },
+    /// Has the slot survive a failover, or not any more.
+    AlterSlot { failover: bool },
     /// Makes the slot as a copy of the original worker's, if that has read what only it can, by its
     /// publication.
     CopySlot { from: SlotName, publication: Option<String> },
@@ -130,13 +136,17 @@ pub(crate) fn plan(
     if adopt::takes_table(options, found) {
         adopt::plan_table(config, found, &mut plan);
     }
+    append_only::plan(config, found, &mut plan);
     if adopt::takes_slot(options, config, found) {
         adopt::plan_checkpoint(&mut plan);
     }
+    slot::plan_failover(options, config, found, &mut plan);
     table_events::plan(config, found, &rules, &mut plan);
     adopt::plan_rest(options, found, &mut plan);
+    tamper_evidence::plan(options.tamper_evidence, config, found, &mut plan);
     // It is about all of the above.
     sql_pack::plan(options.sql_pack, config, found, &mut plan);
+    roles::plan(options, config, found, &mut plan);
     Ok(plan)
 }
 
