@@ -10,6 +10,7 @@
 //! Invariant: everything that setup makes or changes is written down in `bemi.installation` of the
 //! source, with what it was before; nothing else is ever changed or removed.
 
+pub(crate) mod append_only;
 mod apply;
 pub(crate) mod ddl;
 mod follow;
@@ -18,6 +19,7 @@ pub(crate) mod inspect;
 mod options;
 pub(crate) mod plan;
 mod request_triggers;
+pub(crate) mod roles;
 pub(crate) mod rules;
 mod script;
 pub(crate) mod source_schema;
@@ -31,7 +33,7 @@ pub use options::{IdentityPolicy, SetupOptions, TeardownOptions};
 pub use teardown::{preview_teardown, teardown, teardown_with};
 
 use self::apply::Sessions;
-use self::inspect::{Found, Original};
+use self::inspect::{Found, Original, Roles};
 use self::plan::Plan;
 use crate::WorkerError;
 use crate::config::Config;
@@ -149,6 +151,9 @@ async fn inspect(
     found.original = Original::inspect(source, destination, &found, config, slot)
         .await
         .map_err(WorkerError::database("look for an original worker's installation"))?;
+    found.roles = Roles::inspect(source, destination, &found, config, options)
+        .await
+        .map_err(WorkerError::database("look what roles may do"))?;
     Ok(found)
 }
 

@@ -5,10 +5,11 @@
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
+use super::append_only;
 use super::apply::{Sessions, apply};
 use super::inspect::{Found, Installation, Record, RecordKind};
 use super::options::TeardownOptions;
-use super::plan::{Action, Plan, Side, Step, context, ddl, forget};
+use super::plan::{Action, Plan, Side, Step, context, ddl, forget, roles};
 use super::source_schema::{self, drop_schema};
 use super::sql_pack;
 use super::table_events::TABLE_TRIGGERS;
@@ -144,8 +145,9 @@ fn plan_source(
         plan_identity(record, found, plan);
     }
     let mut sql: Vec<String> =
-        source_schema::TABLES.iter().map(|table| format!("DROP TABLE {table}")).collect();
+        source_schema::TABLES.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")).collect();
     sql.push(drop_schema("bemi"));
+    sql.extend(roles::teardown(Side::Source, config, found));
     push(plan, Side::Source, "drop the records of setup in schema bemi".to_owned(), sql);
     Ok(())
 }
@@ -195,17 +197,26 @@ fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
         Some(_) => plan.notes.push(format!("{schema}.changes is not ours, and stays")),
         None => {}
     }
-    if !sql.is_empty() {
+    if sql.is_empty() {
+        if destination.is_append_only {
+            let sql = append_only::remove(&append_only::table(schema));
+            let what = format!("no longer refuse UPDATE, DELETE and TRUNCATE of {schema}.changes");
+            push(plan, Side::Destination, what, sql);
+        }
+    } else {
         sql.push(drop_schema(schema));
         push(plan, Side::Destination, format!("drop table {schema}.changes"), sql);
     }
     // One of an older version may lack some.
     if destination.has_own_tables || destination.checkpoint.is_some() {
-        let sql = vec![
-            "DROP TABLE IF EXISTS bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill, bemi.table_events"
+        let mut sql = vec![
+            "DROP TABLE IF EXISTS bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill, bemi.table_events, \
+             bemi.retention"
                 .to_owned(),
+            append_only::drop_function(),
             drop_schema("bemi"),
         ];
+        sql.extend(roles::teardown(Side::Destination, config, found));
         let what = "drop the worker's own tables in schema bemi".to_owned();
         push(plan, Side::Destination, what, sql);
     }

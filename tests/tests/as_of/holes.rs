@@ -69,7 +69,7 @@ async fn a_change_in_quarantine_may_be_of_any_row_of_its_table() {
              SELECT p.slot, c.position, c.commit_position, c.sequence, c.committed_at, c.transaction_id, c.schema, \
                     c.\"table\", 'refused', '' \
              FROM changes c, bemi.checkpoint p WHERE c.operation = 'UPDATE'; \
-             DELETE FROM changes WHERE operation = 'UPDATE'",
+             SET bemi.append_only = off; DELETE FROM changes WHERE operation = 'UPDATE'",
         )
         .await;
     let after = now(&tracked).await;

@@ -81,7 +81,8 @@ async fn an_id_is_found_by_the_key_of_the_table() {
     // Ids that begin with the time, as the worker's do.
     tracked
         .sql(
-            "UPDATE changes SET id = (lpad(to_hex((extract(epoch FROM committed_at) * 1000)::bigint), 12, '0')
+            "SET bemi.append_only = off;
+             UPDATE changes SET id = (lpad(to_hex((extract(epoch FROM committed_at) * 1000)::bigint), 12, '0')
                  || right(id::text, -13))::uuid WHERE sequence = 1 AND commit_position <= 1000",
         )
         .await;

@@ -166,7 +166,7 @@ async fn a_replica_identity_that_does_not_tell_is_named() {
         .await;
     packed.sql("INSERT INTO t VALUES (1, repeat('x', 10000), 1)").await;
     packed.store().await;
-    packed.sql("DELETE FROM changes; UPDATE t SET n = 2").await;
+    packed.sql("SET bemi.append_only = off; DELETE FROM changes; UPDATE t SET n = 2").await;
     packed.store().await;
     let point = packed.texts("SELECT '@change:' || id FROM changes").await.remove(0);
     let (state, message, _) =
@@ -186,6 +186,7 @@ async fn a_reason_is_in_the_words_of_the_rust_api() {
     for why in [
         Unknown::BeforeRecord,
         Unknown::Gap { from: bemi_core::Lsn::new(1), to: at },
+        Unknown::Expired { up_to: at, kept_since: "2026-08-24T00:00:00Z".parse().unwrap() },
         Unknown::NotTracked,
         Unknown::KeyUntold { commit_position: at },
         Unknown::Quarantined { commit_position: at },

@@ -77,7 +77,8 @@ async fn a_destination_restored_from_an_older_backup_is_a_gap() {
     tracked.store().await;
     tracked
         .sql(
-            "DELETE FROM changes WHERE primary_key = '2'; DELETE FROM bemi.checkpoint; \
+            "SET bemi.append_only = off; DELETE FROM changes WHERE primary_key = '2'; \
+             DELETE FROM bemi.checkpoint; \
              INSERT INTO bemi.checkpoint TABLE bemi.backup",
         )
         .await;

@@ -7,12 +7,14 @@ mod ddl;
 mod destination;
 mod functions;
 mod original;
+mod roles;
 mod source;
 mod table;
 
 pub(crate) use destination::{ADOPTED, ChangesTable, Destination};
 pub(crate) use functions::RequestTrigger;
 pub(crate) use original::{Original, OriginalChanges, unlike_original};
+pub(crate) use roles::{FoundRole, Roles};
 pub(crate) use source::{Installation, Publication, Record, RecordKind, Source};
 pub(crate) use table::{Member, ReplicaIdentity, Table};
 
@@ -38,6 +40,8 @@ pub(crate) struct Found {
     pub(crate) destination: Destination,
     /// Looked for by setup alone.
     pub(crate) original: Original,
+    /// Looked at by setup alone.
+    pub(crate) roles: Roles,
 }
 
 impl Found {
@@ -54,7 +58,7 @@ impl Found {
         let destination = Destination::inspect(destination, config).await.map_err(
             WorkerError::database(format!("read the catalog of {}", config.destination)),
         )?;
-        Ok(Self { source, destination, original: Original::default() })
+        Ok(Self { source, destination, original: Original::default(), roles: Roles::default() })
     }
 
     /// Whether source and destination are one database.

@@ -13,7 +13,7 @@ use crate::setup::ddl::DDL_TRIGGERS;
 use crate::setup::functions::REQUEST_FUNCTIONS;
 use crate::setup::source_schema;
 use crate::setup::table_events::{TABLE_TRIGGERS, TRACKING_TRIGGER};
-use crate::source::{SlotState, StoredRule};
+use crate::source::{GivenUp, SlotState, StoredRule};
 
 /// The source as it is found.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Source {
     /// Ours by name; [`Installation`] knows whether they are ours.
     pub(crate) publications: Vec<Publication>,
     pub(crate) slot: Option<SlotState>,
+    /// That a worker gave up a slot of this name.
+    pub(crate) given_up: Option<GivenUp>,
     /// Whether schema `bemi` exists.
     pub(crate) has_schema: bool,
     /// What setup did here before.
@@ -92,6 +94,8 @@ pub(crate) struct Installation {
     pub(crate) full: BTreeSet<String>,
     pub(crate) column_rules: Vec<StoredRule>,
     pub(crate) publication: Option<String>,
+    /// Whether there is the table of slots that were given up; versions before had none.
+    pub(crate) has_given_up: bool,
 }
 
 /// Something that setup made or changed.
@@ -118,6 +122,13 @@ pub(crate) enum RecordKind {
     SchemaUsage,
     /// That the stream says that a table is tracked; its former is a position before that.
     TableEvent,
+    /// That a slot is to survive a failover: standbys keep a copy of it.
+    FailoverSlot,
+    /// The role that the worker runs as; its former says what of the databases and of others' schemas it was
+    /// given.
+    WorkerRole,
+    /// A role that reads what is stored, likewise.
+    ReaderRole,
     /// Of a later version.
     Unknown,
 }
@@ -134,6 +145,9 @@ impl RecordKind {
             Self::Function => "function",
             Self::SchemaUsage => "schema usage",
             Self::TableEvent => "table event",
+            Self::FailoverSlot => "failover slot",
+            Self::WorkerRole => "worker role",
+            Self::ReaderRole => "reader role",
             Self::Unknown => "unknown",
         }
     }
@@ -148,6 +162,9 @@ impl RecordKind {
             Self::Function,
             Self::SchemaUsage,
             Self::TableEvent,
+            Self::FailoverSlot,
+            Self::WorkerRole,
+            Self::ReaderRole,
         ];
         known.into_iter().find(|kind| kind.text() == text).unwrap_or(Self::Unknown)
     }
@@ -223,6 +240,7 @@ impl Source {
             tables: table::read(client).await?,
             publications: read_publications(client, &config.publication.both()).await?,
             slot: SlotState::read(client, &config.slot).await?,
+            given_up: GivenUp::read(client, &config.slot).await?,
             has_schema: has_schema.is_some(),
             installation,
             table_triggers: event_triggers(client, &TABLE_TRIGGERS.map(|t| t.name)).await?,
@@ -339,7 +357,8 @@ pub(super) async fn exists(client: &Client, table: &str) -> Result<bool, Error> 
 }
 
 async fn read_installation(client: &Client) -> Result<Installation, Error> {
-    let mut found = Installation::default();
+    let has_given_up = exists(client, "given_up").await?;
+    let mut found = Installation { has_given_up, ..Installation::default() };
     let records = "SELECT kind, name, former FROM bemi.installation ORDER BY made_at, kind, name";
     for row in client.query(records, &[]).await? {
         let kind = RecordKind::of(row.try_get(0)?);

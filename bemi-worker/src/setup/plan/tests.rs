@@ -2,6 +2,7 @@
 //! plan is for the tests against one to show.
 
 mod adopt;
+mod failover;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::error::Problem;
 use crate::setup::IdentityPolicy;
 use crate::setup::inspect::{
     ContextObjects, DdlObjects, Destination, Installation, Member, Original, Persistence,
-    Publication, Record, ReplicaIdentity, Role,
+    Publication, Record, ReplicaIdentity, Role, Roles,
 };
 use crate::setup::script::script;
 use crate::setup::sql_pack::InstalledPack;
@@ -44,6 +45,7 @@ fn source(tables: Vec<Table>) -> Source {
         tables,
         publications: Vec::new(),
         slot: None,
+        given_up: None,
         has_schema: false,
         installation: None,
         table_triggers: BTreeMap::new(),
@@ -71,9 +73,11 @@ fn found(tables: Vec<Table>) -> Found {
         checkpoint: None,
         table_events: BTreeSet::new(),
         sql_pack: InstalledPack::default(),
+        has_tamper_evidence: false,
         has_past_schema: false,
+        is_append_only: false,
     };
-    Found { source: source(tables), destination, original: Original::default() }
+    Found { source: source(tables), destination, original: Original::default(), roles: Roles::default() }
 }
 
 /// A table with a primary key `id`.
@@ -139,9 +143,10 @@ fn sql(plan: &Plan) -> String {
         Action::Sql(sql) | Action::Locking { sql, .. } | Action::IfAllowed { sql, .. } => {
             sql.clone()
         }
-        Action::CreateSlot { .. } | Action::CopySlot { .. } | Action::StartCheckpoint(_) => {
-            Vec::new()
-        }
+        Action::CreateSlot { .. }
+        | Action::CopySlot { .. }
+        | Action::AlterSlot { .. }
+        | Action::StartCheckpoint(_) => Vec::new(),
     });
     statements.collect::<Vec<_>>().join(";\n")
 }
@@ -166,6 +171,7 @@ fn set_up(mut found: Found, began: &str, confirmed: u64) -> Found {
         tracked: BTreeSet::from(["*.*".to_owned()]),
         excluded: BTreeSet::from(["public.changes".to_owned()]),
         publication: Some("bemi".to_owned()),
+        has_given_up: true,
         ..Installation::default()
     });
     found.source.slot = Some(SlotState {
@@ -174,6 +180,8 @@ fn set_up(mut found: Found, began: &str, confirmed: u64) -> Found {
         active_process: None,
         confirmed: Lsn::new(confirmed),
         is_lost: false,
+        invalidation: None,
+        is_failover: false,
     });
     found.destination.has_own_tables = true;
     let told = |table: &Table| (table.schema.clone(), table.name.clone(), table.oid);
@@ -462,7 +470,7 @@ fn a_first_slot_starts_the_checkpoint() {
     let plan = plan_for(&all(), &found(Vec::new()));
     assert_eq!(
         slot_steps(&plan),
-        [&Action::CreateSlot { drops_lost: false }, &Action::StartCheckpoint(Start::Fresh)]
+        [&Action::CreateSlot { drops_lost: false, failover: false }, &Action::StartCheckpoint(Start::Fresh)]
     );
 }
 
@@ -497,7 +505,7 @@ fn a_slot_that_is_gone_or_lost_is_made_again_only_when_told() {
         let told = plan_for(&SetupOptions::new().recreate_slot(true), &found);
         assert_eq!(told.problems, Problems::default());
         let steps = slot_steps(&told);
-        assert_eq!(steps[0], &Action::CreateSlot { drops_lost });
+        assert_eq!(steps[0], &Action::CreateSlot { drops_lost, failover: false });
         assert!(matches!(steps[1], Action::StartCheckpoint(Start::OverGap { .. })));
     }
 }
