@@ -2,7 +2,9 @@
 
 use super::facts::Facts;
 use super::finding::Diagnosis;
-use super::{context, coverage, record, rules};
+use super::{
+    clock, context, coverage, drift, failover, privileges, record, rules, server, toast, version,
+};
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::LOOK_INTERVAL;
@@ -33,7 +35,21 @@ type Check = fn(&Subject<'_>, &mut Diagnosis);
 /// Those that make sense before setup has run, too. A check of one more area: a file of its own with a
 /// `fn check`, a line here or below, a section in docs/findings.md; what it must ask a server is a field
 /// of [`Facts`].
-const SERVER: &[Check] = &[server, room, replication, sender_timeout];
+const SERVER: &[Check] = &[
+    server,
+    version::support,
+    version::decoding,
+    room,
+    replication,
+    sender_timeout,
+    server::vanished,
+    server::timeouts,
+    server::synchronous,
+    server::durable,
+    server::idle_slots,
+    server::idle_slot_timeout,
+    clock::check,
+];
 
 /// Those of what setup has made in the source.
 const INSTALLATION: &[Check] = &[
@@ -44,12 +60,28 @@ const INSTALLATION: &[Check] = &[
     rules::unmatched,
     identities,
     coverage::check,
+    toast::check,
     record::events,
+    drift::published,
     slot,
+    server::open_transactions,
+    failover::check,
 ];
 
 /// Those of the destination.
-const DESTINATION: &[Check] = &[destination, record::indexes, gaps];
+const DESTINATION: &[Check] = &[
+    server::writable,
+    destination,
+    drift::own_tables,
+    drift::unlogged,
+    drift::triggers,
+    drift::constraints,
+    record::indexes,
+    drift::indexes,
+    drift::pack,
+    privileges::check,
+    gaps,
+];
 
 pub(super) fn check(
     config: &Config,

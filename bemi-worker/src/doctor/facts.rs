@@ -3,6 +3,11 @@
 use bemi_core::Lsn;
 use tokio_postgres::{Client, Error};
 
+use super::drift::Drift;
+use super::failover::Standbys;
+use super::privileges::MissingPrivileges;
+use super::server::Server;
+use super::toast::{self, Toasted};
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::inspect::Found;
@@ -23,6 +28,12 @@ pub(super) struct Facts {
     pub(super) quarantined: i64,
     pub(super) has_large_objects: bool,
     pub(super) inheritances: Vec<Inheritance>,
+    pub(super) source: Server,
+    pub(super) destination: Server,
+    pub(super) standbys: Standbys,
+    pub(super) toasted: Vec<Toasted>,
+    pub(super) privileges: MissingPrivileges,
+    pub(super) drift: Drift,
 }
 
 /// That a table inherits from another, partitions aside: schema and name of both.
@@ -38,6 +49,10 @@ pub(super) struct SlotHealth {
     pub(super) wal_status: String,
     /// WAL that the server keeps for it, in bytes.
     pub(super) held_bytes: i64,
+    /// As much of it as was acknowledged, in bytes.
+    pub(super) held_behind_bytes: i64,
+    /// When the oldest transaction of the cluster that is open began, and whose it is.
+    pub(super) oldest_transaction: Option<String>,
     /// What more may come before the server gives up the slot, in bytes; none for no limit.
     pub(super) safe_bytes: Option<i64>,
 }
@@ -45,10 +60,14 @@ pub(super) struct SlotHealth {
 impl Facts {
     pub(super) async fn gather(
         config: &Config,
-        source: &Client,
+        source: &mut Client,
         destination: &Client,
     ) -> Result<Self, WorkerError> {
         let found = Found::inspect(config, source, destination).await?;
+        let toasted = toast::read(source)
+            .await
+            .map_err(WorkerError::database("look for large values in the source"))?;
+        let source = &*source;
         let reading = || WorkerError::database("read the server's settings and slots");
         let settings = source
             .query_one(
@@ -70,6 +89,16 @@ impl Facts {
             quarantined,
             has_large_objects: has_large_objects(source).await.map_err(reading())?,
             inheritances: inheritances(source).await.map_err(reading())?,
+            source: Server::read(source).await.map_err(reading())?,
+            destination: Server::read(destination).await.map_err(reading())?,
+            standbys: Standbys::read(source, config).await.map_err(reading())?,
+            toasted,
+            privileges: MissingPrivileges::read(config, source, destination)
+                .await
+                .map_err(WorkerError::database("read the privileges of the role"))?,
+            drift: Drift::read(destination, config)
+                .await
+                .map_err(WorkerError::database("read the worker's tables in the catalog"))?,
             found,
         })
     }
@@ -126,7 +155,16 @@ async fn slot_health(config: &Config, source: &Client) -> Result<Option<SlotHeal
             "SELECT coalesce(wal_status, 'unknown')::text,
                     coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                                   ELSE pg_current_wal_lsn() END - restart_lsn, 0)::int8,
-                    safe_wal_size::int8
+                    safe_wal_size::int8,
+                    coalesce(confirmed_flush_lsn - restart_lsn, 0)::int8,
+                    (SELECT pg_catalog.to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC') || whose
+                     FROM (SELECT xact_start, ', process ' || pid FROM pg_catalog.pg_stat_activity
+                           WHERE xact_start IS NOT NULL AND backend_type <> 'walsender'
+                             AND pid <> pg_catalog.pg_backend_pid()
+                           UNION ALL
+                           SELECT prepared, ', prepared as ' || gid FROM pg_catalog.pg_prepared_xacts
+                          ) AS open (since, whose)
+                     ORDER BY since LIMIT 1)
              FROM pg_replication_slots WHERE slot_name = $1",
             &[&config.slot.as_str()],
         )
@@ -136,6 +174,8 @@ async fn slot_health(config: &Config, source: &Client) -> Result<Option<SlotHeal
             wal_status: row.try_get(0)?,
             held_bytes: row.try_get(1)?,
             safe_bytes: row.try_get(2)?,
+            held_behind_bytes: row.try_get(3)?,
+            oldest_transaction: row.try_get(4)?,
         })
     })
     .transpose()

@@ -11,12 +11,20 @@
 //! lists of `checks.rs`, and, where it asks a server, its facts as a field of `Facts`.
 
 mod checks;
+mod clock;
 mod context;
 mod coverage;
+mod declared;
+mod drift;
 mod facts;
+mod failover;
 mod finding;
+mod privileges;
 mod record;
 mod rules;
+mod server;
+mod toast;
+mod version;
 
 pub use finding::{Diagnosis, Finding, Level};
 
@@ -65,13 +73,22 @@ pub async fn examine(config: &Config) -> Result<Diagnosis, WorkerError> {
             None
         }
     };
-    let (Some(source), Some(destination)) = (source, destination) else { return Ok(diagnosis) };
-    match Facts::gather(config, &source, &destination).await {
+    let (Some(mut source), Some(destination)) = (source, destination) else {
+        return Ok(diagnosis);
+    };
+    match Facts::gather(config, &mut source, &destination).await {
         Ok(facts) => checks::check(config, &facts, &mut diagnosis)?,
         // The server is too old to be asked for more.
         Err(WorkerError::Unready(problems)) => {
             diagnosis.fail("B003", problems.to_string(), "nothing can be tracked", "upgrade it");
         }
+        Err(error @ WorkerError::Database { .. }) if error.exit_code() == 6 => diagnosis.fail(
+            "B054",
+            error.to_string(),
+            "the role may not see what is to be looked at, so nothing more is told",
+            "run doctor as the role that set up; or give this one the privileges of the worker's role, as \
+             docs/operating.md has them",
+        ),
         Err(error) => return Err(error),
     }
     Ok(diagnosis)

@@ -20,6 +20,7 @@ mod undo;
 use bemi_core::changes_table;
 pub(crate) use installed::InstalledPack;
 use object::Object;
+pub(crate) use plan::is_outdated;
 pub(super) use plan::{plan, remove};
 use postgres_protocol::escape::escape_identifier;
 

@@ -72,6 +72,13 @@ fn step(what: &str, sql: Vec<String>, found: &Found, plan: &mut Plan) {
     });
 }
 
+/// Whether the pack that is installed is not that of this version, or not whole.
+pub(crate) fn is_outdated(config: &Config, found: &Found) -> bool {
+    let installed = &found.destination.sql_pack;
+    let pack = objects(&config.changes_schema, found.is_one_database());
+    !is_current(&pack, &installed.objects) || installed.has_stale_past
+}
+
 fn is_current(pack: &[Object], installed: &[InstalledObject]) -> bool {
     pack.len() == installed.len()
         && pack.iter().zip(installed).all(|(ours, theirs)| {
