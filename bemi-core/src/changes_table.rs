@@ -6,6 +6,9 @@
 /// The name of the table.
 pub const TABLE: &str = "changes";
 
+/// What its comment says. How its partitions are made, where it has any, stands behind it.
+pub const COMMENT: &str = "Row changes with their context, stored by bemi-worker. Append-only; order by commit_position, sequence.";
+
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -112,9 +115,7 @@ pub fn create_statements(schema: &str) -> Vec<String> {
         "CREATE TABLE {table} (\n{},\n    PRIMARY KEY (committed_at, id)\n)",
         columns.join(",\n")
     );
-    let comment = format!(
-        "COMMENT ON TABLE {table} IS 'Row changes with their context, stored by bemi-worker. Append-only; order by commit_position, sequence.'"
-    );
+    let comment = format!("COMMENT ON TABLE {table} IS '{COMMENT}'");
     let indexes = INDEXES.iter().map(|index| index.create_statement(schema));
     std::iter::once(create).chain(indexes).chain([comment]).collect()
 }

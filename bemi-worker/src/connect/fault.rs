@@ -3,6 +3,8 @@
 use std::error::Error as _;
 use std::io;
 
+use crate::partitions::BOUND_CONSTRAINT;
+
 /// What to do about an error: try again, tell the user, or set a row aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +28,10 @@ impl Fault {
     #[must_use]
     pub fn of(error: &tokio_postgres::Error) -> Self {
         if let Some(database) = error.as_db_error() {
+            // While partitions are being made, changed or dropped, one may be missing for a moment.
+            if lacks_partition(database) {
+                return Self::Transient;
+            }
             return Self::of_sqlstate(database.code().code());
         }
         if error.is_closed() {
@@ -74,6 +80,14 @@ impl Fault {
     pub fn is_transient(self) -> bool {
         self == Self::Transient
     }
+}
+
+/// Whether a row has no partition to go to, or is beyond the bound of one that is being made. Triggers and
+/// constraints of others that refuse a row name no table, or themselves.
+fn lacks_partition(error: &tokio_postgres::error::DbError) -> bool {
+    *error.code() == tokio_postgres::error::SqlState::CHECK_VIOLATION
+        && error.table().is_some()
+        && error.constraint().is_none_or(|name| name == BOUND_CONSTRAINT)
 }
 
 #[cfg(test)]
