@@ -99,6 +99,15 @@ pub enum WorkerError {
         why: &'static str,
     },
 
+    /// Tamper evidence was never turned on.
+    #[error(
+        "what is stored of slot {slot} is not covered by a chain; run `bemi-worker setup --tamper-evidence`, and then the worker"
+    )]
+    NoChain {
+        /// The slot.
+        slot: String,
+    },
+
     /// Setup has turned tamper evidence on or off meanwhile.
     #[error("tamper evidence of slot {slot} was turned on or off; storing again from the checkpoint")]
     TamperEvidenceSwitched {
@@ -225,6 +234,7 @@ impl WorkerError {
                 let not_allowed = |problem: &Problem| matches!(problem, Problem::NotAllowed(_));
                 if problems.iter().any(not_allowed) { 6 } else { 3 }
             }
+            Self::NoChain { .. } => 4,
             Self::NotSetUp { .. } | Self::ChainKey { .. } | Self::Gap { .. } => 3,
             Self::Connect(_) => 6,
             Self::Database { source, .. } => match Fault::of(source) {

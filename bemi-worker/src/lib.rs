@@ -2,7 +2,7 @@
 
 pub mod backfill;
 mod batch;
-mod chain;
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod connect;
@@ -17,9 +17,11 @@ pub mod failpoint;
 pub mod fuzzing;
 mod http;
 mod metrics;
+mod partitions;
 pub mod pipeline;
 mod rate_limited;
 mod render;
+mod retention;
 pub mod setup;
 mod sink;
 mod source;

@@ -151,21 +151,25 @@ async fn insert(
     let days: Vec<_> = links.iter().map(|link| link.day).collect();
     let counts: Vec<Option<i32>> =
         links.iter().map(|link| link.covered.as_ref().map(|covered| covered.row_count)).collect();
+    let digests: Vec<Option<&[u8]>> = links
+        .iter()
+        .map(|link| link.covered.as_ref().map(|covered| covered.digest.as_slice()))
+        .collect();
     let notes: Vec<Option<&str>> = links.iter().map(|link| link.note.as_deref()).collect();
     let made_at: Vec<_> = links.iter().map(|link| link.made_at).collect();
     client
         .execute(
             "INSERT INTO bemi.chain (slot, number, kind, day, first_commit_position, \
-                 first_sequence, last_commit_position, last_sequence, row_count, piece, note, \
-                 is_keyed, made_at, hash) \
+                 first_sequence, last_commit_position, last_sequence, row_count, piece, \
+                 rows_digest, note, is_keyed, made_at, hash) \
              SELECT $1, $2 + l.nr - 1, l.kind, l.day, l.first_commit, l.first_sequence, \
-                    l.last_commit, l.last_sequence, l.row_count, l.piece, l.note, $3, l.made_at, l.hash \
+                    l.last_commit, l.last_sequence, l.row_count, l.piece, l.rows_digest, l.note, $3, l.made_at, l.hash \
              FROM ROWS FROM (unnest($4::text[]), unnest($5::date[]), unnest($6::bigint[]), \
                   unnest($7::bigint[]), unnest($8::bigint[]), unnest($9::bigint[]), \
                   unnest($10::integer[]), unnest($11::bigint[]), unnest($12::text[]), \
-                  unnest($13::timestamptz[]), unnest($14::bytea[])) WITH ORDINALITY \
+                  unnest($13::timestamptz[]), unnest($14::bytea[]), unnest($15::bytea[])) WITH ORDINALITY \
                   AS l (kind, day, first_commit, first_sequence, last_commit, last_sequence, \
-                        row_count, piece, note, made_at, hash, nr)",
+                        row_count, piece, note, made_at, hash, rows_digest, nr)",
             &[
                 &slot,
                 &first,
@@ -181,6 +185,7 @@ async fn insert(
                 &notes,
                 &made_at,
                 &hashes,
+                &digests,
             ],
         )
         .await?;

@@ -24,9 +24,13 @@ mod digest;
 mod entry;
 mod head;
 mod link;
+mod verify;
 
 pub(crate) use self::cover::Chain;
 pub(crate) use self::digest::digest_of;
 pub(crate) use self::entry::{Entry, Piece, Place, SALT_BYTES, leaf};
 pub(crate) use self::head::{Head, HeadState, append};
 pub(crate) use self::link::{Hash, Kind, Link};
+pub use self::verify::{
+    ChainHead, Chained, ChangePlace, Finding, FindingKind, VerifyEvent, VerifyReport, verify,
+};

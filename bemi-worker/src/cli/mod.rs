@@ -11,15 +11,19 @@ mod coverage;
 mod diff;
 mod doctor;
 mod filter_options;
+mod health;
 mod history;
 mod http_options;
 mod listing;
 mod log;
+mod metrics_options;
 mod output_options;
 mod progress;
 mod question;
 mod requests;
 mod retained_options;
+mod retention;
+mod retention_options;
 mod revert;
 mod run;
 mod serve;
@@ -30,6 +34,7 @@ mod status;
 mod table;
 mod tail;
 mod teardown;
+mod verify;
 
 use std::io;
 use std::process::ExitCode;
@@ -38,7 +43,7 @@ use clap::{Parser, Subcommand};
 use tracing::error;
 
 use crate::WorkerError;
-use crate::config::{Given, Settings};
+use crate::config::{Given, Settings, refuse_visible_passwords};
 use crate::connect;
 
 const AFTER_HELP: &str = "\
@@ -71,6 +76,8 @@ enum Command {
     Backfill(backfill::Arguments),
     Doctor(doctor::Arguments),
     Status(status::Arguments),
+    Health(health::Arguments),
+    Retention(retention::Arguments),
     Teardown(teardown::Arguments),
     History(history::Arguments),
     Changes(changes::Arguments),
@@ -81,6 +88,7 @@ enum Command {
     Coverage(coverage::Arguments),
     Revert(revert::Arguments),
     Tail(tail::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// How the output of a command that shows something looks.
@@ -152,16 +160,12 @@ fn start(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
 }
 
 async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
+    refuse_visible_passwords(std::env::args_os())?;
     let given = Given::resolve(&command_line.settings, |name| std::env::var(name).ok())?;
-    let tracking = &given.tracking;
     let shutdown = shutdown::listen()?;
     match command_line.command {
         // It has a batch to finish.
-        Command::Run(arguments) => {
-            let http = arguments.http.resolve(&given)?;
-            let retained = arguments.retained.resolve(&given)?;
-            run::run(arguments, &given.config_with_key()?, tracking, http, retained, shutdown).await
-        }
+        Command::Run(arguments) => run::run(arguments, &given, shutdown).await,
         // And it a chunk.
         Command::Backfill(arguments) => {
             backfill::run(&arguments, &given.config_with_key()?, shutdown).await
@@ -169,13 +173,20 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         // And it streams to end.
         Command::Serve(arguments) => serve::run(&arguments, &given, shutdown).await,
         Command::Setup(arguments) => {
-            shutdown::unless_told(shutdown, setup::run(arguments, &given.config()?, tracking)).await
+            shutdown::unless_told(shutdown, setup::run(arguments, &given.config()?, &given.tracking)).await
         }
         Command::Doctor(arguments) => {
             shutdown::unless_told(shutdown, doctor::run(&arguments, &given.config()?)).await
         }
         Command::Status(arguments) => {
             shutdown::unless_told(shutdown, status::run(&arguments, &given.config()?)).await
+        }
+        Command::Health(arguments) => {
+            shutdown::unless_told(shutdown, health::run(&arguments, &given)).await
+        }
+        Command::Retention(arguments) => {
+            let kept = arguments.retention.resolve(&given);
+            shutdown::unless_told(shutdown, retention::run(arguments, &given.config()?, kept)).await
         }
         Command::Teardown(arguments) => {
             shutdown::unless_told(shutdown, teardown::run(&arguments, &given.config()?)).await
@@ -204,6 +215,9 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         Command::Tail(arguments) => tail::run(&arguments, &given, shutdown).await,
         Command::Requests(arguments) => {
             shutdown::unless_told(shutdown, requests::run(&arguments, &given)).await
+        }
+        Command::Verify(arguments) => {
+            shutdown::unless_told(shutdown, verify::run(&arguments, &given)).await
         }
     }
 }

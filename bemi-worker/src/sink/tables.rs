@@ -180,7 +180,7 @@ CREATE TABLE IF NOT EXISTS bemi.chain_heads (
 /// The links, each with the hash of the one before in its own. Those of kind `rows` cover changes that
 /// were stored in one transaction, all of one UTC `day` of `committed_at`, from the first to the last in
 /// the order of commits; those of kind `erased`, changes that were erased since, as they are now. What
-/// exactly is covered is in `bemi.chain_rows`. `note` is JSON.
+/// exactly is covered is in `bemi.chain_rows`, by its `piece`; `rows_digest` stays when that has expired. `note` is JSON.
 const CREATE_CHAIN: &str = "\
 CREATE TABLE IF NOT EXISTS bemi.chain (
     slot text NOT NULL,
@@ -194,6 +194,7 @@ CREATE TABLE IF NOT EXISTS bemi.chain (
     last_sequence bigint,
     row_count integer,
     piece bigint,
+    rows_digest bytea,
     note text,
     is_keyed boolean NOT NULL,
     made_at timestamptz NOT NULL,
