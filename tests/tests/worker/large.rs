@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bemi_tests::{Cluster, ClusterOptions, Tracked};
+use bemi_tests::{Cluster, ClusterOptions, Resident, Tracked};
 
 use super::truth;
 
-/// What the worker may hold at most, in KiB: its batches, the events read ahead, and the program.
-const RESIDENT_KIB_MAX: u64 = 150 * 1024;
+/// What the worker may hold at most: its batches, the events read ahead, and the program.
+const RESIDENT_BYTES_MAX: u64 = 150 * 1024 * 1024;
 
 const ROWS: i64 = 2_000_000;
 
@@ -27,8 +27,8 @@ async fn two_million_rows_in_one_transaction_are_stored_in_bounded_memory() {
         (count == ROWS).then_some(())
     })
     .await;
-    let peak = peak_resident_kib(worker.pid());
-    assert!(peak < RESIDENT_KIB_MAX, "the worker held {peak} KiB");
+    let peak = Resident::of(worker.pid()).unwrap().peak_bytes;
+    assert!(peak < RESIDENT_BYTES_MAX, "the worker held {peak} bytes");
     truth::require_whole_transactions(&tracked).await;
     let distinct: i64 = tracked.value("SELECT count(DISTINCT primary_key) FROM changes").await;
     assert_eq!(distinct, ROWS);
@@ -58,12 +58,65 @@ async fn a_truncate_of_many_tables_under_a_large_context_is_stored_in_bounded_me
         .await;
     let worker = tracked.run().await;
     tracked.wait_for_count(TABLES).await;
-    let peak = peak_resident_kib(worker.pid());
-    assert!(peak < RESIDENT_KIB_MAX, "the worker held {peak} KiB");
+    let peak = Resident::of(worker.pid()).unwrap().peak_bytes;
+    assert!(peak < RESIDENT_BYTES_MAX, "the worker held {peak} bytes");
     let sequences: Vec<i64> =
         tracked.value("SELECT array_agg(sequence ORDER BY sequence) FROM changes").await;
     assert!(sequences.into_iter().eq(1..=TABLES));
     truth::require_whole_transactions(&tracked).await;
+    worker.stop().await;
+}
+
+/// The client counts what it reads ahead in rows, whatever their size.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_rows_that_wait_for_the_destination_are_held_in_bounded_memory() {
+    const ROWS: i64 = 300;
+    let tracked = Tracked::new("CREATE TABLE t (id bigint PRIMARY KEY, a text)").await;
+    tracked
+        .sql(&format!(
+            "INSERT INTO t SELECT g, repeat('x', 1000000) FROM generate_series(1, {ROWS}) g"
+        ))
+        .await;
+    let blocker = tracked.database.connect().await.unwrap();
+    blocker.batch_execute("BEGIN; LOCK TABLE changes IN SHARE MODE").await.unwrap();
+    let worker = tracked.run().await;
+    bemi_tests::eventually(
+        Duration::from_secs(60),
+        "the worker to wait for the lock",
+        async || {
+            let waits: bool = tracked
+                .value(
+                    "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+                 WHERE NOT l.granted AND a.application_name = 'bemi-worker')",
+                )
+                .await;
+            waits.then_some(())
+        },
+    )
+    .await;
+    blocker.batch_execute("COMMIT").await.unwrap();
+    tracked.wait_for_count(ROWS).await;
+    let peak = Resident::of(worker.pid()).unwrap().peak_bytes;
+    assert!(peak < RESIDENT_BYTES_MAX, "the worker held {peak} bytes");
+    truth::require_whole_transactions(&tracked).await;
+    worker.stop().await;
+}
+
+/// Of a value there is what the stream sent, and what is stored; nothing else, and not for longer than it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_value_is_held_twice_at_most_and_let_go_of() {
+    const VALUE_BYTES: u64 = 60_000_000;
+    let tracked = Tracked::new("CREATE TABLE t (id bigint PRIMARY KEY, a text)").await;
+    tracked.sql(&format!("INSERT INTO t VALUES (1, repeat('x', {VALUE_BYTES}))")).await;
+    let worker = tracked.run().await;
+    tracked.wait_for_count(1).await;
+    let peak = Resident::of(worker.pid()).unwrap().peak_bytes;
+    assert!(peak < 2 * VALUE_BYTES + RESIDENT_BYTES_MAX / 2, "the worker held {peak} bytes");
+    bemi_tests::eventually(Duration::from_secs(60), "the worker to let go of it", async || {
+        let now = Resident::of(worker.pid()).unwrap().now_bytes;
+        (now < VALUE_BYTES).then_some(())
+    })
+    .await;
     worker.stop().await;
 }
 
@@ -91,11 +144,4 @@ async fn a_worker_killed_inside_a_large_transaction_leaves_none_of_it() {
     tracked.store().await;
     assert_eq!(tracked.count().await, 60_000);
     truth::require_whole_transactions(&tracked).await;
-}
-
-/// The most memory that a process has held, as Linux counts it.
-fn peak_resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
