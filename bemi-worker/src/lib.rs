@@ -8,6 +8,7 @@ pub mod config;
 pub mod connect;
 mod decode;
 pub mod doctor;
+pub mod erase;
 mod error;
 #[cfg(not(feature = "failpoints"))]
 mod failpoint;

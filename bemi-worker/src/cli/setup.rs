@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::WorkerError;
 use crate::config::identity::IdentityRule;
-use crate::config::{self, Config, ConfigError, SlotName};
+use crate::config::{self, Config, ConfigError, PartitionBy, SlotName};
 use crate::setup::{self, Preview, SetupOptions, SetupReport};
 
 const AFTER_HELP: &str = "\
@@ -167,6 +167,11 @@ pub(super) struct Tracking {
     )]
     tamper_evidence: Option<Switch>,
 
+    /// Keep `changes` in partitions by the time of commit, made ahead while the worker runs; a table that
+    /// has rows becomes the first one, while the worker runs
+    #[arg(long, value_name = "day|week|month")]
+    partition_by: Option<PartitionBy>,
+
     /// Make a replication slot that is gone or lost again, and record what was lost with it
     #[arg(long)]
     recreate_slot: bool,
@@ -210,6 +215,9 @@ impl Tracking {
         let survives = self.failover.map(|switch| switch == Switch::On).or(file.failover);
         if let Some(survives) = survives {
             options = options.failover(survives);
+        }
+        if let Some(by) = self.partition_by.or(file.partition_by) {
+            options = options.partition_by(by);
         }
         let covers = self.tamper_evidence.map(|switch| switch == Switch::On);
         if let Some(covers) = covers.or(file.tamper_evidence) {

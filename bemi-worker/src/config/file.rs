@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer};
 use super::ConfigError;
 use super::http::Http;
 use super::identity::IdentityRule;
-use super::{ByteSize, OnMaxRetainedWal};
+use super::metrics::Metrics;
+use super::{ByteSize, OnMaxRetainedWal, PartitionBy, Retention};
 
 /// What the file may say.
 #[derive(Clone, Default, Deserialize)]
@@ -28,10 +29,14 @@ pub(super) struct ConfigFile {
     pub(super) chain_key_file: Option<PathBuf>,
     pub(super) max_retained_wal: Option<ByteSize>,
     pub(super) on_max_retained_wal: Option<OnMaxRetainedWal>,
+    pub(super) partition_by: Option<PartitionBy>,
+    pub(super) retention: Option<Retention>,
     pub(super) tracking: Option<Tracking>,
     pub(super) source: Option<Connection>,
     pub(super) destination: Option<Connection>,
     pub(super) http: Option<Http>,
+    #[serde(default)]
+    pub(super) metrics: Metrics,
 }
 
 /// A database: a `url`, or its parts.
@@ -46,6 +51,7 @@ pub(super) struct Connection {
     pub(super) user: Option<String>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) password: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
     pub(super) sslmode: Option<String>,
     pub(super) sslrootcert: Option<String>,
     pub(super) sslcert: Option<String>,
@@ -66,6 +72,9 @@ pub(crate) struct Tracking {
     pub(crate) ddl: Option<bool>,
     pub(crate) tamper_evidence: Option<bool>,
     pub(crate) failover: Option<bool>,
+    /// It is said at the top of the file.
+    #[serde(skip)]
+    pub(crate) partition_by: Option<PartitionBy>,
 }
 
 impl ConfigFile {

@@ -9,14 +9,20 @@ mod http;
 pub(crate) mod identity;
 pub(crate) mod mask;
 mod mask_key;
+mod metrics;
 mod name;
 pub(crate) mod pattern;
+mod pgpass;
 mod resolve;
+mod partition_by;
 mod retained;
+mod retention;
 mod run;
+mod secret_file;
 mod secret_key;
 mod tls;
 mod token;
+mod visible;
 
 use std::path::PathBuf;
 
@@ -25,13 +31,17 @@ pub use connection::ConnectionConfig;
 pub(crate) use file::Tracking;
 pub(crate) use http::{Exposed, HttpConfig};
 pub use mask_key::MaskKey;
+pub(crate) use metrics::reached_at;
 pub use name::{PublicationName, SlotName};
 pub(crate) use resolve::{Given, Settings};
+pub use partition_by::PartitionBy;
 pub use retained::{ByteSize, OnMaxRetainedWal, RetainedWal};
+pub use retention::Retention;
 pub use run::{OnGap, RunOptions};
 pub(crate) use tls::Verification;
 pub use tls::{SslMode, TlsOptions};
 pub(crate) use token::Token;
+pub(crate) use visible::refuse_visible_passwords;
 
 /// Which databases, and the names of what the worker owns in them.
 ///
@@ -171,6 +181,36 @@ pub enum ConfigError {
         /// The setting.
         setting: &'static str,
     },
+    /// A file with a password or a URL cannot be read.
+    #[error("cannot read the secret in {}: {source}", path.display())]
+    SecretNotRead {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What is in it is no password or URL.
+    #[error("{} must hold the secret alone, in one line, and does not", path.display())]
+    NotASecret {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The config file says a password twice.
+    #[error("{table} has both a password and a password_file; keep either")]
+    TwoPasswords {
+        /// Which table of the file.
+        table: &'static str,
+    },
+    /// A password that everybody on the machine can see.
+    #[error(
+        "the URL of {flag} has a password, and every user of this machine sees flags; give the URL by {instead}, or the password by a password file"
+    )]
+    PasswordInFlag {
+        /// Which flag.
+        flag: &'static str,
+        /// The environment variable to use.
+        instead: &'static str,
+    },
     /// The file cannot be read.
     #[error("cannot read the config file {}: {source}", path.display())]
     FileNotRead {
@@ -200,6 +240,14 @@ pub enum ConfigError {
         "the slot is to be given up when it holds too much WAL, and how much that is was not said; add --max-retained-wal, such as 50GB, or leave --on-max-retained-wal out"
     )]
     GiveUpWithoutLimit,
+    /// Not how long partitions are.
+    #[error("'{0}' is not how long a partition is; it is day, week or month")]
+    PartitionBy(String),
+    /// Not for how long changes are kept.
+    #[error(
+        "'{0}' is not for how long changes are kept; write days or weeks, such as 90d or 12w"
+    )]
+    Retention(String),
     /// `run` was told what to track, but not to set it up.
     #[error("what to track is for setup to know; add --setup, or leave those options out")]
     OnlyWithSetup,
@@ -270,6 +318,14 @@ pub enum ConfigError {
     /// No address to serve at.
     #[error("no address to listen at is given; say --http 127.0.0.1:8080, or set BEMI_HTTP")]
     NoHttpAddress,
+    /// Not an address to say at how the worker does.
+    #[error("'{0}' is no address for metrics; give a port, such as 9187, or one like 0.0.0.0:9187")]
+    MetricsAddress(String),
+    /// Nobody says at which address the worker says how it does.
+    #[error(
+        "no address of a worker is given; say where `run --metrics` answers, such as `bemi-worker health 9187`, or set BEMI_METRICS"
+    )]
+    NoMetricsAddress,
     /// A table cannot be exposed as the config file says.
     #[error("[[http.expose]] of the config file, table '{table}': {why}")]
     HttpExpose {

@@ -4,16 +4,18 @@
 //! one database never meets half of another. Only what would be missing is filled in: the password,
 //! the user and libpq's TLS settings.
 //!
-//! Invariant: pure, apart from reading the file that it is told to.
+//! Invariant: pure, apart from reading the files that it is told to, and libpq's password file.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use super::connection::Parts;
 use super::file::{self, ConfigFile, Tracking};
 use super::http::Http;
+use super::metrics::Metrics;
 use super::{
     ByteSize, ChainKey, Config, ConfigError, ConnectionConfig, HttpConfig, MaskKey,
-    OnMaxRetainedWal, PublicationName, RetainedWal, SlotName,
+    OnMaxRetainedWal, PublicationName, RetainedWal, Retention, SlotName, pgpass, secret_file,
 };
 
 /// What the command line says, each setting filled in from its own environment variable.
@@ -24,9 +26,9 @@ pub(crate) struct Settings {
     #[arg(long = "config", env = "BEMI_CONFIG", value_name = "FILE", global = true)]
     pub(crate) file: Option<PathBuf>,
 
-    /// The database to track, postgres://user:password@host:5432/database; else DB_HOST, DB_PORT,
-    /// DB_NAME, DB_USER and DB_PASSWORD say. A password is better left in the environment, since
-    /// other users see flags
+    /// The database to track, postgres://user@host:5432/database; else DB_HOST, DB_PORT, DB_NAME and
+    /// DB_USER say. A password is refused here, since other users see flags: it may be in the variable, in
+    /// DB_PASSWORD, in a file that DB_PASSWORD_FILE names, or in ~/.pgpass
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
     pub(crate) database_url: Option<String>,
 
@@ -76,6 +78,8 @@ struct Names {
     database: &'static str,
     user: &'static str,
     password: &'static str,
+    url_file: &'static str,
+    password_file: &'static str,
 }
 
 const SOURCE: Names = Names {
@@ -87,6 +91,8 @@ const SOURCE: Names = Names {
     database: "DB_NAME",
     user: "DB_USER",
     password: "DB_PASSWORD",
+    url_file: "DATABASE_URL_FILE",
+    password_file: "DB_PASSWORD_FILE",
 };
 
 const DESTINATION: Names = Names {
@@ -98,6 +104,8 @@ const DESTINATION: Names = Names {
     database: "DESTINATION_DB_NAME",
     user: "DESTINATION_DB_USER",
     password: "DESTINATION_DB_PASSWORD",
+    url_file: "DESTINATION_DATABASE_URL_FILE",
+    password_file: "DESTINATION_DB_PASSWORD_FILE",
 };
 
 /// libpq's variables, for what a URL does not say.
@@ -124,8 +132,11 @@ pub(crate) struct Given {
     mask_key: Option<KeyPlace<MaskKey>>,
     chain_key: Option<KeyPlace<ChainKey>>,
     http: Http,
+    metrics: Metrics,
     max_retained_wal: Option<ByteSize>,
     on_max_retained_wal: Option<OnMaxRetainedWal>,
+    /// For how long changes are kept, as the file says it.
+    pub(crate) retention: Option<Retention>,
 }
 
 /// Where a secret key is.
@@ -193,6 +204,11 @@ impl Given {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<HttpConfig>, ConfigError> {
         self.http.resolve(listen, &environment)
+    }
+
+    /// Where the worker says how it does, if anywhere; `listen` is the address that was given.
+    pub(crate) fn metrics(&self, listen: Option<&str>) -> Result<Option<SocketAddr>, ConfigError> {
+        self.metrics.resolve(listen)
     }
 
     /// How much WAL the source may keep for the slot, and what happens then; what was given beats the file.
@@ -267,10 +283,12 @@ fn resolve(
             file.chain_key_file.as_ref(),
             ChainKey::new,
         )?,
-        tracking: file.tracking.unwrap_or_default(),
+        tracking: Tracking { partition_by: file.partition_by, ..file.tracking.unwrap_or_default() },
         http: file.http.unwrap_or_default(),
+        metrics: file.metrics,
         max_retained_wal: file.max_retained_wal,
         on_max_retained_wal: file.on_max_retained_wal,
+        retention: file.retention,
     })
 }
 
@@ -287,6 +305,9 @@ fn connection(
 
     let mut config = if let Some(url) = url.filter(|url| !url.is_empty()) {
         ConnectionConfig::from_url(url, default_user.as_deref(), names.url)?
+    } else if let Some(path) = get(names.url_file) {
+        let url = secret_file::read(Path::new(&path))?;
+        ConnectionConfig::from_url(&url, default_user.as_deref(), names.url_file)?
     } else if host.is_some() || port.is_some() || database.is_some() || user.is_some() {
         let parts = Parts {
             host: host.as_deref(),
@@ -311,13 +332,38 @@ fn connection(
         }
     }
     config.tls.check()?;
-    // A password from the environment beats one in a file, and fills in for a URL without one.
-    let of_file = file.and_then(|file| file.password.clone());
-    let filled_in = password.or(of_file);
+    // A password from the environment beats one in the config file, and fills in for a URL without one.
     if config.password.is_none() || config.given_by == names.table {
+        let filled_in = match password {
+            None => password_of_file(names, environment, file)?,
+            some => some,
+        };
         config.password = filled_in.or(config.password);
     }
+    if config.password.is_none()
+        && let Some(path) = pgpass::place(environment)
+    {
+        config.password = pgpass::find(&path, &config)?;
+    }
     Ok(Some(config))
+}
+
+/// A password that stands in a file of its own, or in the config file.
+fn password_of_file(
+    names: &Names,
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: Option<&file::Connection>,
+) -> Result<Option<String>, ConfigError> {
+    if let Some(path) = environment(names.password_file) {
+        return secret_file::read(Path::new(&path)).map(Some);
+    }
+    let Some(file) = file else { return Ok(None) };
+    match (&file.password, &file.password_file) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoPasswords { table: names.table }),
+        (Some(password), None) => Ok(Some(password.clone())),
+        (None, Some(path)) => secret_file::read(path).map(Some),
+        (None, None) => Ok(None),
+    }
 }
 
 fn from_file(
@@ -429,6 +475,56 @@ mod tests {
         assert_eq!(config.source.password(), Some("env"));
         let config = resolve_with(&Settings::default(), &[], FILE).unwrap();
         assert_eq!(config.source.password(), Some("p"));
+    }
+
+    #[test]
+    fn a_password_comes_from_the_url_the_environment_a_file_or_libpqs_own_in_this_order() {
+        let folder = std::env::temp_dir().join(format!("bemi-{}-passwords", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (file, other) = (write("file", "of_file\n"), write("other", "of_other\n"));
+        let (url, pgpass) =
+            (write("url", "postgres://u:of_url@a/db\n"), write("pgpass", "*:*:*:*:of_pgpass\n"));
+        let table = format!(
+            "[source]\nhost = \"a\"\ndatabase = \"db\"\nuser = \"u\"\npassword_file = \"{other}\"\n"
+        );
+        let password = |settings: &Settings, variables: &[(&str, &str)], file: &str| {
+            resolve_with(settings, variables, file)
+                .map(|config| config.source.password().unwrap().to_owned())
+        };
+        let plain = flag("postgres://u@a/db");
+        let pgpass = ("PGPASSFILE", pgpass.as_str());
+        let in_file = ("DB_PASSWORD_FILE", file.as_str());
+        let in_variable = ("DB_PASSWORD", "of_variable");
+        assert_eq!(
+            password(&flag("postgres://u:flag@a/db"), &[in_variable, in_file, pgpass], "").unwrap(),
+            "flag"
+        );
+        assert_eq!(password(&plain, &[in_variable, in_file, pgpass], "").unwrap(), "of_variable");
+        assert_eq!(password(&plain, &[in_file, pgpass], "").unwrap(), "of_file");
+        assert_eq!(password(&Settings::default(), &[in_file, pgpass], &table).unwrap(), "of_file");
+        assert_eq!(password(&Settings::default(), &[pgpass], &table).unwrap(), "of_other");
+        assert_eq!(password(&plain, &[pgpass], "").unwrap(), "of_pgpass");
+        let url = ("DATABASE_URL_FILE", url.as_str());
+        assert_eq!(
+            password(&Settings::default(), &[url, in_file, pgpass], &table).unwrap(),
+            "of_url"
+        );
+        assert_eq!(password(&plain, &[url, in_file], "").unwrap(), "of_file");
+        let both = format!("{table}password = \"p\"\n");
+        assert!(matches!(
+            password(&Settings::default(), &[], &both),
+            Err(ConfigError::TwoPasswords { .. })
+        ));
+        let nowhere = [("DB_PASSWORD_FILE", "/nowhere")];
+        assert!(matches!(password(&plain, &nowhere, ""), Err(ConfigError::SecretNotRead { .. })));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

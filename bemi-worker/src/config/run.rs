@@ -1,6 +1,6 @@
 //! How `run` runs.
 
-use super::RetainedWal;
+use super::{RetainedWal, Retention};
 
 /// What to do about a stretch of WAL that was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub on_gap: OnGap,
     /// How much WAL the source may keep for the slot, and what happens then.
     pub retained_wal: RetainedWal,
+    /// For how long changes are kept; `None` for ever.
+    pub retention: Option<Retention>,
 }
 
 impl RunOptions {
@@ -58,6 +60,13 @@ impl RunOptions {
     #[must_use]
     pub fn retained_wal(mut self, limit: RetainedWal) -> Self {
         self.retained_wal = limit;
+        self
+    }
+
+    /// For how long changes are kept; for ever unless said.
+    #[must_use]
+    pub fn retention(mut self, retention: Option<Retention>) -> Self {
+        self.retention = retention;
         self
     }
 }

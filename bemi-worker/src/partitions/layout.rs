@@ -27,6 +27,8 @@ pub(crate) struct Layout {
     pub(crate) schema: String,
     /// How long they are; `None` where its comment does not say.
     pub(crate) by: Option<PartitionBy>,
+    /// The whole comment.
+    pub(crate) comment: String,
     /// Whether the role has the rights of the owner.
     pub(crate) is_ours: bool,
     /// Whether there is a DEFAULT partition, which is not of our making.
@@ -68,6 +70,7 @@ impl Shape {
         let mut layout = Layout {
             schema: schema.to_owned(),
             by: by.and_then(|by| by.parse().ok()),
+            comment: row.try_get::<_, Option<String>>(4)?.unwrap_or_default(),
             is_ours,
             ..Layout::default()
         };
@@ -136,7 +139,8 @@ impl Layout {
 const TABLE_FACTS: &str = "
 SELECT c.oid, c.relkind <> 'p', pg_catalog.pg_has_role(c.relowner, 'USAGE'),
        pg_catalog.substring(pg_catalog.obj_description(c.oid, 'pg_class'),
-                            'Partitioned by (day|week|month)\\.')
+                            'Partitioned by (day|week|month)\\.'),
+       pg_catalog.obj_description(c.oid, 'pg_class')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')";
 

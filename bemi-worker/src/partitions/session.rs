@@ -1,5 +1,7 @@
 //! A session that maintains `changes`, alone.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::LOCK_TIMEOUT;
@@ -9,6 +11,10 @@ use crate::setup::source_schema::QUIET;
 
 /// Held by whoever maintains the partitions of a database: "bemp" in ASCII.
 const MAINTENANCE_LOCK: i64 = 0x6265_6d70;
+
+/// How often to look whether somebody else has ended.
+const ATTEMPTS_MAX: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A session in which names are qualified, times are in UTC, and no lock is waited for long.
 pub(crate) struct Maintenance {
@@ -30,6 +36,22 @@ impl Maintenance {
             .map_err(failed())?;
         let is_alone: bool = row.try_get(0).map_err(failed())?;
         Ok(is_alone.then_some(Self { client }))
+    }
+
+    /// The same, once nobody else does.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError::TableInUse`] where somebody else goes on and on.
+    pub(crate) async fn alone(config: &Config) -> Result<Self, WorkerError> {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(session) = Self::open(config).await? {
+                return Ok(session);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let table = format!("{}.changes", config.changes_schema);
+        Err(WorkerError::TableInUse { table, attempts: ATTEMPTS_MAX })
     }
 
     /// The same session, for who only looks.

@@ -12,6 +12,7 @@
 pub(crate) mod backoff;
 mod flow;
 pub(crate) mod readiness;
+mod retained;
 mod session;
 mod tables;
 
@@ -20,12 +21,17 @@ use std::time::{Duration, Instant};
 use bemi_core::Lsn;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use self::backoff::Backoff;
 pub(crate) use self::flow::IDLE_WAL_BYTES_MAX;
-use crate::config::{Config, RunOptions};
+use self::retained::RetainedWatch;
+use crate::config::{Config, OnMaxRetainedWal, RunOptions};
 use crate::error::WorkerError;
+use crate::retention;
+use crate::metrics::Metrics;
+use crate::rate_limited::RateLimited;
 
 /// How long to wait at the start for a slot that another process uses. A worker that was killed
 /// leaves it in use until its server process notices.
@@ -34,6 +40,9 @@ const SLOT_IN_USE_MAX: Duration = Duration::from_secs(10);
 /// How long to wait for a slot that was ours. Where the network was cut, the server notices only after
 /// its `wal_sender_timeout`, a minute unless set otherwise.
 const SLOT_IN_USE_AGAIN_MAX: Duration = Duration::from_secs(90);
+
+/// How often the loop says that it turns.
+const TURN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A session that lasted this long was well: what interrupts it is a new fault.
 const BACKOFF_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
@@ -54,7 +63,7 @@ pub struct RunSummary {
 /// [`RunOptions::once`], until everything that was committed before is stored.
 ///
 /// A connection that is lost later is opened again, for as long as it takes; one that cannot be opened
-/// at the start is an error.
+/// at the start is an error, unless the slot is to be given up when it holds too much.
 ///
 /// # Errors
 ///
@@ -82,7 +91,7 @@ pub async fn run(
     shutdown: watch::Receiver<bool>,
 ) -> Result<RunSummary, WorkerError> {
     let summary = watch::Sender::default();
-    run_telling(config, options, shutdown, &summary).await?;
+    run_telling(config, options, shutdown, &summary, &Metrics::default()).await?;
     Ok(*summary.borrow())
 }
 
@@ -90,35 +99,72 @@ pub async fn run(
 pub(crate) async fn run_telling(
     config: &Config,
     options: RunOptions,
+    shutdown: watch::Receiver<bool>,
+    summary: &watch::Sender<RunSummary>,
+    metrics: &Metrics,
+) -> Result<(), WorkerError> {
+    let mut working = std::pin::pin!(keep_running(config, options, shutdown, summary, metrics));
+    let mut turn = tokio::time::interval(TURN_INTERVAL);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // In one task: it says that it turns as long as the work lets it.
+        tokio::select! {
+            biased;
+            finished = &mut working => return finished,
+            _ = turn.tick() => metrics.turned(),
+        }
+    }
+}
+
+async fn keep_running(
+    config: &Config,
+    options: RunOptions,
     mut shutdown: watch::Receiver<bool>,
     summary: &watch::Sender<RunSummary>,
+    metrics: &Metrics,
 ) -> Result<(), WorkerError> {
     let mut backoff = Backoff::default();
     let mut was_open = false;
     let mut slot_in_use_since = None;
-    // What is wrong is said once, not with every attempt.
-    let mut told = None;
+    let interruption = RateLimited::default();
     // Ends with this function.
     let mut beside = JoinSet::new();
+    let mut retained = RetainedWatch::start(config, options, metrics);
+    // Who gives up the slot where it must must be there for it.
+    let waits_at_start = options.retained_wal.on_max == OnMaxRetainedWal::GiveUp;
 
     loop {
         let opened_at = Instant::now();
         let ended = tokio::select! {
             biased;
             () = stopped(&mut shutdown) => return Ok(()),
-            opened = session::open(config, options) => match opened {
+            () = retained.exceeded() => None,
+            opened = session::open(config, options, metrics) => match opened {
                 Ok(flow) => {
-                    info!(slot = %config.slot, position = %flow.position(), "streaming");
+                    tell_streaming(config, flow.position(), &interruption);
+                    metrics.streaming(flow.position());
                     was_open = true;
                     slot_in_use_since = None;
-                    told = None;
                     if beside.is_empty() && !options.once {
                         beside.spawn(tables::follow(config.clone()));
+                        beside.spawn(retention::keep(config.clone(), options.retention));
                     }
-                    flow.run(&mut shutdown, summary).await
+                    retained.streams_from(flow.process());
+                    tokio::select! {
+                        ended = flow.run(&mut shutdown, summary) => Some(ended),
+                        // The flow is dropped: it stores and acknowledges nothing more.
+                        () = retained.exceeded() => None,
+                    }
                 }
-                Err(error) => Err(error),
+                Err(error) => Some(Err(error)),
             },
+        };
+        let Some(ended) = ended else {
+            metrics.interrupted();
+            tokio::select! {
+                () = stopped(&mut shutdown) => return Ok(()),
+                () = retained.give_up(config) => continue,
+            }
         };
         let error = match ended {
             Ok(()) => return Ok(()),
@@ -130,25 +176,42 @@ pub(crate) async fn run_telling(
                 }
                 error
             }
-            Err(error @ WorkerError::Connect(_)) if !was_open => return Err(error),
+            Err(error @ WorkerError::Connect(_))
+                if !was_open && !(waits_at_start && error.is_transient()) =>
+            {
+                return Err(error);
+            }
             Err(error) if error.is_transient() => error,
             Err(error) => return Err(error),
         };
         if opened_at.elapsed() > BACKOFF_FORGOTTEN_AFTER {
             backoff = Backoff::default();
         }
+        let side = metrics.interrupted().name();
         let wait = backoff.next_wait();
-        let cause = error.to_string();
-        let retry_in_ms = wait.as_millis();
-        if told.as_ref() == Some(&cause) {
-            debug!(cause, retry_in_ms, "still interrupted; trying again");
-        } else {
-            warn!(cause, retry_in_ms, "interrupted; trying again until it works");
-            told = Some(cause);
+        let (cause, retry_in_ms) = (error.to_string(), wait.as_millis());
+        match interruption.say() {
+            Some(held_back) => {
+                warn!(side, cause, retry_in_ms, held_back, "interrupted; trying again until it works");
+            }
+            None => debug!(side, cause, retry_in_ms, "still interrupted; trying again"),
         }
         tokio::select! {
             () = stopped(&mut shutdown) => return Ok(()),
+            () = retained.exceeded() => retained.give_up(config).await,
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Says that the worker streams, and for how long it did not.
+fn tell_streaming(config: &Config, position: Lsn, interruption: &RateLimited) {
+    let slot = config.slot.as_str();
+    match interruption.over() {
+        None => info!(slot, %position, "streaming"),
+        Some(ended) => {
+            let (lasted_s, held_back) = (ended.lasted.as_secs_f64(), ended.held_back);
+            info!(slot, %position, lasted_s, held_back, "streaming again");
         }
     }
 }

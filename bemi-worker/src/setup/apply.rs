@@ -18,6 +18,7 @@ use super::take_over::take_over;
 use crate::WorkerError;
 use crate::config::Config;
 use crate::connect::Fault;
+use crate::partitions::{Maintenance, convert};
 use crate::sink::Checkpoint;
 use crate::source::{Stream, create_slot, drop_slot};
 
@@ -127,6 +128,10 @@ pub(super) async fn apply(
             }
             Action::AlterSlot { failover } => {
                 Stream::connect(config, Lsn::ZERO).await?.alter_slot(*failover).await?;
+            }
+            Action::Partition { by } => {
+                let mut session = Maintenance::alone(config).await?;
+                convert(&mut session, &config.changes_schema, *by).await?;
             }
             Action::StartCheckpoint(start) => {
                 let position = position.unwrap_or_default();

@@ -83,6 +83,7 @@ impl Follower {
                 | Action::CreateSlot { .. }
                 | Action::CopySlot { .. }
                 | Action::AlterSlot { .. }
+                | Action::Partition { .. }
                 | Action::StartCheckpoint(_) => {
                     continue;
                 }

@@ -6,7 +6,7 @@ use super::roles::Duty;
 use crate::config::identity::IdentityRule;
 use crate::config::mask::Masking;
 use crate::config::pattern::{AnyPattern, ColumnPattern, Exclusion, TablePattern, list};
-use crate::config::{ConfigError, SlotName};
+use crate::config::{ConfigError, PartitionBy, SlotName};
 
 /// What setup is asked for. What is not said stays as the last setup left it.
 ///
@@ -35,6 +35,7 @@ pub struct SetupOptions {
     pub(super) takes_requests: Option<bool>,
     pub(super) records_ddl: Option<bool>,
     pub(super) sql_pack: Option<bool>,
+    pub(super) partition_by: Option<PartitionBy>,
     pub(super) tamper_evidence: Option<bool>,
     pub(super) granted: BTreeSet<(String, Duty)>,
     pub(super) revoked: BTreeSet<String>,
@@ -82,6 +83,14 @@ impl SetupOptions {
     #[must_use]
     pub fn all_tables(mut self) -> Self {
         self.tables.push(TablePattern::everything());
+        self
+    }
+
+    /// Keeps `changes` in partitions that are this long; a table that is there and has rows becomes the
+    /// first one. Partitions that are there stay as they are.
+    #[must_use]
+    pub fn partition_by(mut self, by: PartitionBy) -> Self {
+        self.partition_by = Some(by);
         self
     }
 

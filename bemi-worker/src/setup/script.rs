@@ -63,6 +63,9 @@ fn part(out: &mut String, plan: &Plan, config: &Config, found: &Found, only: Opt
             Action::AlterSlot { .. } => {
                 vec!["-- left to `bemi-worker setup`, to be run as the worker's role".to_owned()]
             }
+            Action::Partition { .. } => {
+                vec!["-- left to `bemi-worker setup`, which waits for nobody, and has nobody wait".to_owned()]
+            }
             Action::StartCheckpoint(start) => checkpoint(config, found, start),
         };
         if is_first && step.side == Side::Source {

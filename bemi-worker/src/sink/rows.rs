@@ -306,7 +306,7 @@ impl RowSink {
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     let code = error.code().map_or("", SqlState::code);
     Fault::of(error) == Fault::Data
-        || (code.starts_with("23") && code != "23505")
+        || (code.starts_with("23") && code != "23505" && !Fault::of(error).is_transient())
         || code == "P0001"
 }
 

@@ -9,6 +9,7 @@ use super::source::exists;
 use super::table::Table;
 use crate::chain::HeadState;
 use crate::config::Config;
+use crate::partitions::Shape;
 use crate::setup::append_only;
 use crate::setup::sql_pack::InstalledPack;
 use crate::sink::{Checkpoint, READ_VERSION, TABLES_VERSION};
@@ -45,6 +46,8 @@ pub(crate) struct Destination {
     /// Whether all of the worker's own tables are there, as this version has them.
     pub(crate) has_own_tables: bool,
     pub(crate) changes: Option<ChangesTable>,
+    /// What partitions `changes` has.
+    pub(crate) shape: Shape,
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The tables of which it is known that they are tracked: schema, name and oid.
     pub(crate) table_events: BTreeSet<(String, String, u32)>,
@@ -163,6 +166,7 @@ impl Destination {
             may_use_changes_schema: may_use_changes_schema.unwrap_or(true),
             has_own_tables,
             changes: read_changes(client, &config.changes_schema).await?,
+            shape: Shape::read(client, &config.changes_schema).await?,
             checkpoint,
             table_events,
             sql_pack,

@@ -10,6 +10,16 @@ use crate::setup::source_schema::create_schema;
 use crate::sink::CREATE_STATEMENTS;
 
 pub(super) fn plan(config: &Config, found: &Found, plan: &mut Plan) {
+    plan_own_tables(found, plan);
+    plan_changes(config, found, plan);
+    if let Some(changes) = found.destination.changes.as_ref().filter(|c| c.unlike_ours().is_none())
+    {
+        plan_indexes(config, changes, plan);
+    }
+}
+
+/// The worker's own tables, where they are missing or of a version before.
+pub(super) fn plan_own_tables(found: &Found, plan: &mut Plan) {
     let destination = &found.destination;
     if !destination.has_own_tables {
         let makes_schema = !destination.has_schema && !found.is_one_database();
@@ -17,10 +27,15 @@ pub(super) fn plan(config: &Config, found: &Found, plan: &mut Plan) {
         sql.extend(CREATE_STATEMENTS.iter().map(|&sql| sql.to_owned()));
         plan.step(
             Side::Destination,
-            "create the tables bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill and bemi.table_events",
+            "create the tables bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill, bemi.table_events and bemi.retention",
             Action::Sql(sql),
         );
     }
+}
+
+/// The table `changes`, where there is none.
+pub(super) fn plan_changes(config: &Config, found: &Found, plan: &mut Plan) {
+    let destination = &found.destination;
     let schema = &config.changes_schema;
     if !destination.has_changes_schema {
         plan.step(
@@ -28,9 +43,6 @@ pub(super) fn plan(config: &Config, found: &Found, plan: &mut Plan) {
             format!("create schema {schema}"),
             Action::Sql(create_schema(schema)),
         );
-    }
-    if let Some(changes) = destination.changes.as_ref().filter(|c| c.unlike_ours().is_none()) {
-        plan_indexes(config, changes, plan);
     }
     if destination.changes.is_none() {
         plan.step(

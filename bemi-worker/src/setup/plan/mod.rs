@@ -19,6 +19,8 @@ pub(crate) mod columns;
 pub(crate) mod context;
 pub(crate) mod ddl;
 mod destination;
+pub(crate) mod mend;
+mod partitions;
 mod publication;
 mod records;
 mod requirements;
@@ -38,7 +40,7 @@ use super::options::SetupOptions;
 use super::rules::Rules;
 use super::sql_pack;
 use crate::WorkerError;
-use crate::config::{Config, SlotName};
+use crate::config::{Config, PartitionBy, SlotName};
 use crate::error::Problems;
 
 /// How many names are listed before the rest is counted.
@@ -88,6 +90,8 @@ pub(crate) enum Action {
     /// Makes the slot as a copy of the original worker's, if that has read what only it can, by its
     /// publication.
     CopySlot { from: SlotName, publication: Option<String> },
+    /// Makes partitions of `changes`.
+    Partition { by: PartitionBy },
     /// Starts the checkpoint where the slot is, or moves it there.
     StartCheckpoint(Start),
 }
@@ -136,6 +140,7 @@ pub(crate) fn plan(
     if adopt::takes_table(options, found) {
         adopt::plan_table(config, found, &mut plan);
     }
+    partitions::plan(options, config, found, &mut plan);
     append_only::plan(config, found, &mut plan);
     if adopt::takes_slot(options, config, found) {
         adopt::plan_checkpoint(&mut plan);

@@ -75,6 +75,7 @@ fn found(tables: Vec<Table>) -> Found {
         sql_pack: InstalledPack::default(),
         has_tamper_evidence: false,
         has_past_schema: false,
+        shape: crate::partitions::Shape::Missing,
         is_append_only: false,
     };
     Found { source: source(tables), destination, original: Original::default(), roles: Roles::default() }
