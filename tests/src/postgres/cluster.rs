@@ -21,6 +21,7 @@ use super::account::Account;
 use super::binaries::{Binaries, Wanted};
 use super::endpoint::{Endpoint, SUPERUSER};
 use super::options::{Auth, ClusterOptions};
+use super::power_cut;
 use super::watch::WatchedFolder;
 use crate::HarnessError;
 use crate::port::free_port;
@@ -47,6 +48,8 @@ pub enum StopMode {
     Fast,
     /// As good as a crash: the next start has to recover.
     Immediate,
+    /// A crash: SIGKILL for every process of it.
+    Kill,
 }
 
 /// A running PostgreSQL of our own.
@@ -69,6 +72,7 @@ pub struct Cluster {
     binaries: Binaries,
     account: Option<Account>,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     endpoint: Endpoint,
     server: Mutex<Option<Child>>,
     folder: WatchedFolder,
@@ -87,6 +91,7 @@ impl Cluster {
             Auth::ScramSha256 => Some(random_password()?),
         };
         let mut cluster = Self::empty(binaries, account, options.settings.clone(), password)?;
+        cluster.environment.clone_from(&options.environment);
         cluster.initdb()?;
         cluster.start_on_free_port()?;
         Ok(cluster)
@@ -228,7 +233,15 @@ impl Cluster {
     ) -> Result<Self, HarnessError> {
         let folder = WatchedFolder::create(account.as_ref())?;
         let endpoint = Endpoint { port: free_port()?, password };
-        Ok(Self { binaries, account, settings, endpoint, server: Mutex::new(None), folder })
+        Ok(Self {
+            binaries,
+            account,
+            settings,
+            environment: Vec::new(),
+            endpoint,
+            server: Mutex::new(None),
+            folder,
+        })
     }
 
     fn initdb(&self) -> Result<(), HarnessError> {
@@ -285,6 +298,7 @@ impl Cluster {
 
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data_dir()).stdout(log).stderr(log_too);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // The tests' settings first: where this cluster listens is not theirs to change.
         for (name, value) in &self.settings {
             command.arg("-c").arg(format!("{name}={value}"));
@@ -340,11 +354,15 @@ impl Cluster {
     }
 
     fn halt(&self, server: &mut Option<Child>, mode: StopMode) -> Result<(), HarnessError> {
+        let Some(child) = server.as_mut() else { return Ok(()) };
         let signal = match mode {
             StopMode::Fast => Signal::SIGINT,
             StopMode::Immediate => Signal::SIGQUIT,
+            StopMode::Kill => {
+                power_cut::kill_all(tool::pid_of(child));
+                Signal::SIGKILL
+            }
         };
-        let Some(child) = server.as_mut() else { return Ok(()) };
         signal_and_wait(child, signal, STOP_DEADLINE)?
             .ok_or_else(|| self.too_slow("stopped", STOP_DEADLINE))?;
         *server = None;

@@ -21,6 +21,8 @@ pub struct ClusterOptions {
     pub auth: Auth,
     /// Server settings by name; a later one overrides an earlier one of the same name.
     pub settings: Vec<(String, String)>,
+    /// Variables in the environment of the server.
+    pub environment: Vec<(String, String)>,
 }
 
 /// How clients prove who they are.
@@ -61,6 +63,13 @@ impl ClusterOptions {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
+
+    /// Sets a variable in the environment of the server.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
 }
 
 impl Default for ClusterOptions {
@@ -77,6 +86,6 @@ impl Default for ClusterOptions {
             ("log_line_prefix", "%m [%p] %d "),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { wanted: Wanted::default(), auth: Auth::default(), settings }
+        Self { wanted: Wanted::default(), auth: Auth::default(), settings, environment: Vec::new() }
     }
 }
