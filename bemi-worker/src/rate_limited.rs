@@ -49,6 +49,11 @@ pub(crate) struct Ended {
 }
 
 impl RateLimited {
+    /// Nothing went wrong yet.
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
     /// Whether to say now that it went wrong, with the number of lines that were held back since the
     /// last one; `None` where this one is held back.
     pub(crate) fn say(&self) -> Option<u64> {

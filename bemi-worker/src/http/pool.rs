@@ -14,6 +14,7 @@ use tracing::warn;
 use super::answer::Refusal;
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, Fault, Session};
+use crate::rate_limited::RateLimited;
 
 /// How many connections there are at most, beside those of the worker.
 pub(super) const CONNECTIONS_MAX: usize = 4;
@@ -23,6 +24,9 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// They can only read, and no question takes for ever.
 const PREPARE: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'";
+
+/// One for all requests: each may have its own trouble with the same database.
+static TROUBLE: RateLimited = RateLimited::new();
 
 /// Connections that wait to be lent.
 #[derive(Debug)]
@@ -119,7 +123,9 @@ impl From<AskError> for Refusal {
             }
             _ => {}
         }
-        warn!(cause = %error, "a request over HTTP could not be answered");
+        if let Some(held_back) = TROUBLE.say() {
+            warn!(cause = %error, held_back, "a request over HTTP could not be answered");
+        }
         if error.is_transient() { Self::Unavailable } else { Self::Failed }
     }
 }

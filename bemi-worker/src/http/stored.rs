@@ -11,6 +11,7 @@ use crate::error::WorkerError;
 use crate::pipeline::RunSummary;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::readiness::read_checkpoint;
+use crate::rate_limited::RateLimited;
 
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -22,11 +23,19 @@ pub(crate) async fn watch_checkpoint(
     stored: &watch::Sender<RunSummary>,
 ) {
     let mut backoff = Backoff::default();
+    let trouble = RateLimited::new();
     loop {
         let Err(error) = look(destination, slot, stored, &mut backoff).await;
         let wait = backoff.next_wait();
         let (cause, retry_in_ms) = (error.to_string(), wait.as_millis());
-        warn!(cause, retry_in_ms, "cannot see whether more is stored; trying again until it works");
+        if let Some(held_back) = trouble.say() {
+            warn!(
+                cause,
+                retry_in_ms,
+                held_back,
+                "cannot see whether more is stored; trying again until it works"
+            );
+        }
         sleep(wait).await;
     }
 }

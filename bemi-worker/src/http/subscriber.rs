@@ -24,6 +24,7 @@ use super::route::Endpoints;
 use super::window::Window;
 use crate::pipeline::backoff::Backoff;
 use crate::pipeline::{RunSummary, stopped};
+use crate::rate_limited::RateLimited;
 
 /// Changes on a page at most, and at first.
 const PAGE_ROWS_MAX: u32 = 256;
@@ -37,6 +38,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long what was looked through stays unsaid, where none of it was for the client.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One for all streams: they wait for the same database.
+static TROUBLE: RateLimited = RateLimited::new();
 
 /// Somebody who is sent changes.
 pub(super) struct Subscriber {
@@ -131,7 +135,12 @@ impl Subscriber {
                 Err(error) if error.is_transient() => {
                     let (cause, wait) = (error.to_string(), backoff.next_wait());
                     let retry_in_ms = wait.as_millis();
-                    warn!(cause, retry_in_ms, "a stream over HTTP waits for the database");
+                    if let Some(held_back) = TROUBLE.say() {
+                        warn!(
+                            cause,
+                            retry_in_ms, held_back, "a stream over HTTP waits for the database"
+                        );
+                    }
                     sleep(wait).await;
                 }
                 Err(error) => {

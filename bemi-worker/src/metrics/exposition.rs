@@ -179,7 +179,7 @@ impl Snapshot {
             page.known(
                 "bemi_slot_retained_wal_bytes",
                 "WAL that the source keeps on its disk for the slot",
-                slot.and_then(|slot| slot.held_bytes).map(count),
+                slot.map(|slot| count(slot.held_bytes)),
             )?;
             page.known(
                 "bemi_slot_safe_wal_bytes",

@@ -14,19 +14,29 @@
 
 mod exposition;
 mod process;
+mod server;
 mod state;
 mod tally;
 mod verdict;
+mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bemi_core::Lsn;
 use jiff::Timestamp;
+use tracing::info;
 
-pub(crate) use self::state::{DestinationReading, SourceReading};
+pub(crate) use self::server::MetricsServer;
+pub(crate) use self::state::{DestinationReading, SlotReading, SourceReading};
 use self::state::{Phase, State};
 pub(crate) use self::tally::Tally;
+pub(crate) use self::watch::watch_destination;
+
+/// A worker that is further behind is told to be, and is not ready; one that is closer again has caught
+/// up.
+const BEHIND_FROM: Duration = Duration::from_secs(60);
+const CAUGHT_UP_FROM: Duration = Duration::from_secs(10);
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +45,16 @@ pub(crate) enum Side {
     Source,
     /// The one that has `changes`.
     Destination,
+}
+
+impl Side {
+    /// As metrics and answers have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
 }
 
 /// How a worker does. Clones are the same.
@@ -62,8 +82,8 @@ impl Metrics {
         self.state().blamed = Some(side);
     }
 
-    /// The worker was interrupted, and tries again.
-    pub(crate) fn interrupted(&self) {
+    /// The worker was interrupted, and tries again. Returns whose fault it was.
+    pub(crate) fn interrupted(&self) -> Side {
         let mut state = self.state();
         let side = state.blamed.take().unwrap_or(Side::Source);
         match side {
@@ -72,6 +92,7 @@ impl Metrics {
         }
         state.at_sink = 0;
         state.enter(Phase::Interrupted(side), Instant::now());
+        side
     }
 
     /// That many bytes of the stream were received.
@@ -110,7 +131,19 @@ impl Metrics {
     /// The source was asked how much WAL there is, and how much of it is held; `None` where it did not
     /// answer.
     pub(crate) fn source_asked(&self, reading: Option<SourceReading>) {
-        self.state().note_source(reading, Instant::now());
+        let mut state = self.state();
+        let now = Instant::now();
+        state.note_source(reading, now);
+        let Some(lag) = state.lag(now, Timestamp::now()) else { return };
+        let (lag_s, lag_bytes) = (lag.as_secs(), state.lag_bytes());
+        // One line for each change, and none in between.
+        if lag > BEHIND_FROM && !state.is_behind {
+            state.is_behind = true;
+            info!(lag_s, lag_bytes, "behind");
+        } else if lag < CAUGHT_UP_FROM && state.is_behind && state.phase == Phase::Streaming {
+            state.is_behind = false;
+            info!(lag_bytes, "caught up");
+        }
     }
 
     /// The destination was asked what is wrong with the record; `None` where it did not answer.
@@ -118,9 +151,9 @@ impl Metrics {
         self.state().note_destination(reading);
     }
 
-    /// How long ago the loop of the worker turned last.
-    pub(crate) fn silent_for(&self) -> Duration {
-        self.state().turned_at.elapsed()
+    /// Whether the worker streams.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.state().phase == Phase::Streaming
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -35,8 +35,8 @@ pub(crate) struct SourceReading {
 /// What the source said of the slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotReading {
-    /// WAL that is kept for it, in bytes; `None` where none is kept any more.
-    pub(crate) held_bytes: Option<u64>,
+    /// WAL that is kept for it, in bytes.
+    pub(crate) held_bytes: u64,
     /// How much more can be written before the server may give it up; `None` without a limit.
     pub(crate) safe_bytes: Option<u64>,
     /// As `pg_replication_slots` has it.
@@ -86,6 +86,8 @@ pub(super) struct State {
     pub(super) source_is_up: Option<bool>,
     pub(super) destination: Option<DestinationReading>,
     pub(super) destination_is_up: Option<bool>,
+    /// Whether the log says that it is behind.
+    pub(super) is_behind: bool,
     /// When everything that had been committed was stored, as far as that was seen.
     pub(super) caught_up_at: Option<Instant>,
 }
@@ -114,6 +116,7 @@ impl State {
             source_is_up: None,
             destination: None,
             destination_is_up: None,
+            is_behind: false,
             caught_up_at: None,
         }
     }

@@ -8,15 +8,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Side;
 use super::state::{Phase, State};
+use super::BEHIND_FROM;
 
 /// The loop of the worker turns at least every second, whatever its servers do. One that has not for
 /// this long is stuck.
 const TURN_MAX: Duration = Duration::from_secs(60);
-
-/// A worker that is further behind is not ready.
-const LAG_MAX: Duration = Duration::from_secs(60);
 
 /// A sink that has batches and has answered for none in this time is stuck.
 const SINK_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -113,7 +110,7 @@ fn behind(state: &State, now: Instant, clock: Timestamp) -> Option<Reason> {
         let message = "it is not known yet how far behind it is".to_owned();
         return Some(reason("lag_unknown", lasting, clock, message));
     };
-    (lag > LAG_MAX).then(|| {
+    (lag > BEHIND_FROM).then(|| {
         let message = format!("it is {} s behind, or less", lag.as_secs());
         reason("behind", lag, clock, message)
     })
@@ -125,20 +122,11 @@ fn reason(code: &'static str, lasting: Duration, clock: Timestamp, message: Stri
     Reason { code, since, message }
 }
 
-impl Side {
-    /// As metrics and answers have it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Destination => "destination",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bemi_core::Lsn;
 
+    use super::super::Side;
     use super::super::state::SourceReading;
     use super::*;
 

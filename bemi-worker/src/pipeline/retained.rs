@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use bemi_core::Lsn;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::{ByteSize, Config, OnMaxRetainedWal, RetainedWal, RunOptions};
 use crate::error::WorkerError;
+use crate::metrics::{Metrics, SlotReading, SourceReading};
 use crate::rate_limited::RateLimited;
 use crate::source::{GivenUp, SlotState, drop_slot};
 
@@ -41,8 +43,19 @@ struct Held {
     bytes: u64,
     /// The part of it that was not acknowledged.
     unstored_bytes: u64,
+    /// How much more can be written before the server may give the slot up; `None` without a limit.
+    safe_bytes: Option<u64>,
     /// As `pg_replication_slots` has it.
     wal_status: String,
+}
+
+/// What was seen in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    /// Up to where WAL is written and safe; `None` on a standby, which has none of its own.
+    flushed: Option<Lsn>,
+    /// What is kept for the slot; `None` where there is none.
+    held: Option<Held>,
 }
 
 /// A watch over the slot. It ends when this is dropped.
@@ -56,14 +69,14 @@ pub(super) struct RetainedWatch {
 
 impl RetainedWatch {
     /// Starts to look.
-    pub(super) fn start(config: &Config, options: RunOptions) -> Self {
+    pub(super) fn start(config: &Config, options: RunOptions, metrics: &Metrics) -> Self {
         let limit = options.retained_wal;
         // One: while the slot is being given up nobody needs to hear of it again.
         let (tell, excesses) = mpsc::channel(1);
         let mut task = JoinSet::new();
         // One that ends by itself, soon, has nothing to watch.
         if !options.once {
-            task.spawn(watch(config.clone(), limit, tell));
+            task.spawn(watch(config.clone(), limit, tell, metrics.clone()));
         }
         Self { excesses, limit, process: None, _task: task }
     }
@@ -111,8 +124,8 @@ async fn give_up(
     ours: Option<i32>,
 ) -> Result<Option<String>, WorkerError> {
     // Anew: it may have become less, or another slot, since somebody asked for this.
-    let (source, held) = look(None, config).await?;
-    let Some(held) = held.filter(|held| held.bytes > limit.max.bytes()) else { return Ok(None) };
+    let (source, seen) = look(None, config).await?;
+    let Some(held) = seen.held.filter(|held| held.bytes > limit.max.bytes()) else { return Ok(None) };
     let read = WorkerError::database("read the replication slot in the source");
     let Some(slot) = SlotState::read(&source, &config.slot).await.map_err(read)? else {
         return Ok(None);
@@ -163,25 +176,33 @@ async fn release(source: &Client, config: &Config, ours: Option<i32>) -> Result<
 }
 
 /// Looks, as long as somebody may be told.
-async fn watch(config: Config, limit: RetainedWal, tell: mpsc::Sender<()>) {
+async fn watch(config: Config, limit: RetainedWal, tell: mpsc::Sender<()>, metrics: Metrics) {
     let mut session = None;
     let log = Log::default();
     let mut patience = Patience::default();
     loop {
         let asked = tokio::time::timeout(LOOK_MAX, look(session.take(), &config)).await;
         match asked {
-            Ok(Ok((client, held))) => {
+            Ok(Ok((client, seen))) => {
                 session = Some(client);
-                log.tell(&config, limit, held.as_ref());
-                let is_over = patience.ends(limit, held.as_ref(), Instant::now());
+                metrics.source_asked(seen.reading());
+                let held = seen.held.as_ref();
+                log.tell(&config, limit, held);
+                let is_over = patience.ends(limit, held, Instant::now());
                 if is_over && limit.on_max == OnMaxRetainedWal::GiveUp {
                     // Full: that was not heard yet.
                     let _ = tell.try_send(());
                 }
             }
             // The worker itself will have met it, and says so.
-            Ok(Err(error)) => debug!(%error, "cannot see how much WAL the slot holds"),
-            Err(_) => debug!("the source does not say how much WAL the slot holds"),
+            Ok(Err(error)) => {
+                metrics.source_asked(None);
+                debug!(%error, "cannot see how much WAL the slot holds");
+            }
+            Err(_) => {
+                metrics.source_asked(None);
+                debug!("the source does not say how much WAL the slot holds");
+            }
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
@@ -199,38 +220,54 @@ async fn connect(config: &Config) -> Result<Client, WorkerError> {
 async fn look(
     session: Option<Client>,
     config: &Config,
-) -> Result<(Client, Option<Held>), WorkerError> {
+) -> Result<(Client, Seen), WorkerError> {
     let client = match session {
         Some(client) => client,
         None => connect(config).await?,
     };
-    let held = Held::read(&client, config)
+    let seen = Seen::read(&client, config)
         .await
         .map_err(WorkerError::database("see how much WAL the slot holds"))?;
-    Ok((client, held))
+    Ok((client, seen))
 }
 
-impl Held {
-    async fn read(client: &Client, config: &Config) -> Result<Option<Self>, Error> {
+impl Seen {
+    async fn read(client: &Client, config: &Config) -> Result<Self, Error> {
         let row = client
             .query_opt(
-                "SELECT coalesce(pg_current_wal_lsn() - restart_lsn, 0)::int8, \
-                        coalesce(pg_current_wal_lsn() - confirmed_flush_lsn, 0)::int8, \
-                        coalesce(wal_status, 'unknown')::text \
-                 FROM pg_catalog.pg_replication_slots \
-                 WHERE slot_name = $1 AND NOT pg_catalog.pg_is_in_recovery()",
+                "SELECT (pg_current_wal_flush_lsn() - '0/0')::int8, s.slot_name IS NOT NULL, \
+                        coalesce(pg_current_wal_lsn() - s.restart_lsn, 0)::int8, \
+                        coalesce(pg_current_wal_lsn() - s.confirmed_flush_lsn, 0)::int8, \
+                        s.safe_wal_size, coalesce(s.wal_status, 'unknown')::text \
+                 FROM (VALUES (1)) AS one \
+                 LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1 \
+                 WHERE NOT pg_catalog.pg_is_in_recovery()",
                 &[&config.slot.as_str()],
             )
             .await?;
-        row.map(|row| {
-            let bytes = |value: i64| u64::try_from(value).unwrap_or(0);
-            Ok(Self {
-                bytes: bytes(row.try_get(0)?),
-                unstored_bytes: bytes(row.try_get(1)?),
-                wal_status: row.try_get(2)?,
+        let Some(row) = row else { return Ok(Self { flushed: None, held: None }) };
+        let bytes = |value: i64| u64::try_from(value).unwrap_or(0);
+        let held = if row.try_get(1)? {
+            Some(Held {
+                bytes: bytes(row.try_get(2)?),
+                unstored_bytes: bytes(row.try_get(3)?),
+                safe_bytes: row.try_get::<_, Option<i64>>(4)?.map(bytes),
+                wal_status: row.try_get(5)?,
             })
-        })
-        .transpose()
+        } else {
+            None
+        };
+        Ok(Self { flushed: Some(Lsn::from_bigint(row.try_get(0)?)), held })
+    }
+
+    /// For the metrics, where it tells how far behind the worker is.
+    fn reading(&self) -> Option<SourceReading> {
+        let slot = self.held.as_ref().map(|held| SlotReading {
+            held_bytes: held.bytes,
+            safe_bytes: held.safe_bytes,
+            wal_status: held.wal_status.clone(),
+        });
+        Some(SourceReading { flushed: self.flushed?, slot })
     }
 }
 
@@ -316,7 +353,8 @@ mod tests {
     const LIMIT: RetainedWal = RetainedWal::new(ByteSize::new(100), OnMaxRetainedWal::GiveUp);
 
     fn held(bytes: u64, unstored_bytes: u64) -> Option<Held> {
-        Some(Held { bytes, unstored_bytes, wal_status: "extended".to_owned() })
+        let wal_status = "extended".to_owned();
+        Some(Held { bytes, unstored_bytes, safe_bytes: None, wal_status })
     }
 
     /// After how many of these looks, one each 10 s, patience ends.
