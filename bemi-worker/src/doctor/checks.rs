@@ -3,7 +3,8 @@
 use super::facts::Facts;
 use super::finding::Diagnosis;
 use super::{
-    clock, context, coverage, drift, failover, privileges, record, rules, server, toast, version,
+    clock, context, coverage, drift, failover, privileges, record, retained, rules, server, toast,
+    version,
 };
 use crate::WorkerError;
 use crate::config::Config;
@@ -64,8 +65,11 @@ const INSTALLATION: &[Check] = &[
     record::events,
     drift::published,
     slot,
+    retained::given_up,
+    retained::place,
     server::open_transactions,
     failover::check,
+    retained::failover,
 ];
 
 /// Those of the destination.
