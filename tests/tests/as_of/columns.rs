@@ -1,5 +1,6 @@
 //! A row has the columns of its time.
 
+use bemi_core::record::TableName;
 use bemi_tests::Tracked;
 
 use super::asked::{TODO, now, record, told};
@@ -132,4 +133,24 @@ async fn behind_a_gap_a_row_has_the_columns_that_it_was_written_with() {
         told(&mut record.as_of(later), "2").await,
         r#"{"done":true,"id":2,"more":null,"note":"n","task":"b"}"#
     );
+}
+
+#[tokio::test]
+async fn a_table_whose_columns_are_not_known_behind_a_gap_is_told_in_those_that_rows_were_written_with()
+ {
+    let tracked = Tracked::new(TODO).await;
+    tracked.sql("INSERT INTO todo VALUES (1, 'a')").await;
+    tracked.sql("ALTER TABLE todo ADD note text").await;
+    tracked.sql("INSERT INTO todo VALUES (2, 'b', true, 'n')").await;
+    tracked.store().await;
+    let slot = tracked.database.slot_name();
+    tracked.database.drop_slot(&slot).await;
+    tracked.sql("INSERT INTO todo VALUES (3, 'c', true, 'n')").await;
+    let inside = now(&tracked).await;
+    tracked.worker(&["run", "--once", "--on-gap", "continue"]).run_to_end().await.assert_code(0);
+
+    let mut record = record(&tracked).await;
+    let table = record.as_of(inside).table(&TableName::new("public", "todo")).await.unwrap();
+    assert!(!table.is_complete);
+    assert_eq!(told(&mut record.as_of(inside), "2").await, "gap");
 }

@@ -10,11 +10,12 @@ SELECT b.is_keyed, k.is_complete, b.ceiling_position, b.ceiling_position = 92233
                                             'columns', m.columns) ORDER BY v.nr)::text
         FROM events AS v
         CROSS JOIN LATERAL (
-            SELECT jsonb_object_agg(p.name,
+            -- Of columns that nobody knows, nothing becomes of those that rows were written with.
+            SELECT coalesce(jsonb_object_agg(p.name,
                        CASE WHEN h.number IS NOT NULL THEN jsonb_build_object('from', h.name)
                             WHEN a.is_unknown THEN '{"unknown": true}'
                             ELSE jsonb_build_object('value', a.missing) END)
-                       FILTER (WHERE h.number IS NOT NULL OR NOT p.generated) AS columns
+                       FILTER (WHERE h.number IS NOT NULL OR NOT p.generated), '{}') AS columns
             FROM jsonb_to_recordset(b.columns) AS p (number integer, name text, generated boolean)
             LEFT JOIN jsonb_to_recordset(v.columns) AS h (number integer, name text)
                 ON h.number = p.number
