@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bemi_core::Lsn;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use pgwire_replication::{
     FeedbackObserver, PgWireError, QueryRow, ReplicationClient, ReplicationConfig, ReplicationEvent,
@@ -21,8 +22,12 @@ use crate::error::{Problems, WorkerError};
 /// below any `wal_sender_timeout` in use.
 const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How many events the client reads ahead. Few: each may be a row of any size.
-const EVENTS_AHEAD: usize = 256;
+/// How many events the client reads ahead. Very few: each may be a row of any size, and it counts them,
+/// not their bytes.
+const EVENTS_AHEAD: usize = 8;
+
+/// An event from this size on is held until the next one has come.
+const LARGE_EVENT_BYTES: usize = 64 * 1024;
 
 /// How long the last acknowledgement may take to be sent.
 const FAREWELL_MAX: Duration = Duration::from_secs(3);
@@ -33,6 +38,8 @@ pub(crate) struct System {
     /// Tells one cluster from another; its copies have the same.
     pub(crate) identifier: String,
     pub(crate) timeline: u32,
+    /// Where its WAL ends.
+    pub(crate) end: Lsn,
 }
 
 /// A snapshot of the source, cut out of the stream at a position: exactly the transactions whose
@@ -50,6 +57,11 @@ pub(crate) struct Stream {
     client: ReplicationClient,
     slot: String,
     acknowledged: watch::Receiver<()>,
+    /// The server process, once it streams.
+    streaming_process: Option<i32>,
+    /// The event before, if it was large. The client reads into the memory of the event before once
+    /// nobody else holds it, and would keep that of the largest for as long as the stream is slow.
+    large: Option<Bytes>,
 }
 
 impl Stream {
@@ -70,7 +82,7 @@ impl Stream {
         let client = ReplicationClient::connect_gated(replication)
             .await
             .map_err(|error| failed(&slot, error))?;
-        let mut stream = Self { client, slot, acknowledged };
+        let mut stream = Self { client, slot, acknowledged, streaming_process: None, large: None };
         stream.query(SEND_TEXTS_AS_THEY_ARE).await?;
         Ok(stream)
     }
@@ -83,7 +95,8 @@ impl Stream {
     pub(crate) async fn identify(&mut self) -> Result<System, WorkerError> {
         let system =
             self.client.identify_system().await.map_err(|error| failed(&self.slot, error))?;
-        Ok(System { identifier: system.system_id, timeline: system.timeline })
+        let end = Lsn::new(system.xlogpos.0);
+        Ok(System { identifier: system.system_id, timeline: system.timeline, end })
     }
 
     /// Where `timeline` ended, by the history of the server's own, `current`.
@@ -139,6 +152,17 @@ impl Stream {
         Ok(ExportedSnapshot { position, name: text_at(&rows, 2)? })
     }
 
+    /// Has standbys keep a copy of the slot, or not any more. It waits for whoever streams from it to end.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`] when the server refuses or the connection fails.
+    pub(crate) async fn alter_slot(&mut self, failover: bool) -> Result<(), WorkerError> {
+        let command = format!("ALTER_REPLICATION_SLOT {} (FAILOVER {failover})", self.slot);
+        self.query(&command).await?;
+        Ok(())
+    }
+
     async fn query(&mut self, sql: &str) -> Result<Vec<QueryRow>, WorkerError> {
         self.client.simple_query(sql).await.map_err(|error| failed(&self.slot, error))
     }
@@ -150,8 +174,14 @@ impl Stream {
     /// [`WorkerError::SlotInUse`] when another process streams from the slot; [`WorkerError`] when the
     /// server refuses otherwise.
     pub(crate) async fn start(&mut self) -> Result<(), WorkerError> {
+        self.streaming_process = Some(self.process().await?);
         self.client.start().await.map_err(|error| failed(&self.slot, error))?;
         self.client.wait_started().await.map_err(|error| failed(&self.slot, error))
+    }
+
+    /// The server process that streams.
+    pub(crate) fn streaming_process(&self) -> Option<i32> {
+        self.streaming_process
     }
 
     /// The next event that is there already, if there is one.
@@ -175,7 +205,15 @@ impl Stream {
     /// its cause.
     pub(crate) async fn next(&mut self) -> Result<ReplicationEvent, WorkerError> {
         match self.client.recv().await {
-            Ok(Some(event)) => Ok(event),
+            Ok(Some(event)) => {
+                self.large = match &event {
+                    ReplicationEvent::XLogData { data, .. } if data.len() >= LARGE_EVENT_BYTES => {
+                        Some(data.clone())
+                    }
+                    _ => None,
+                };
+                Ok(event)
+            }
             Ok(None) => Err(WorkerError::Replication {
                 why: "the server ended the stream".to_owned(),
                 fault: Fault::Transient,
