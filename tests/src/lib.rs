@@ -44,7 +44,7 @@ pub use postgres::{
 };
 pub use relay::Relay;
 pub use statement_log::statements_sent;
-pub use tracked::{STORED_WITHIN, Stored, Tracked};
+pub use tracked::{STORED_WITHIN, Stored, Tracked, WORKER_ROLE};
 pub use worker::{Output, RunningWorker, WorkerCommand};
 
 /// The code of the guide, compiled: before and after, for each library.

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, as the type says"
 )]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::{
@@ -17,7 +18,12 @@ use tokio_postgres::Client;
 /// How long to wait for a change to be stored, on a busy machine.
 pub const STORED_WITHIN: Duration = Duration::from_secs(60);
 
-/// A database of its own, with a worker's slot of its own.
+/// The role that the worker runs as, once setup has let it: it owns nothing, and may do what
+/// `--grant-worker` lets it. All databases of a cluster have the same.
+pub const WORKER_ROLE: &str = "bemi_tests_worker";
+
+/// A database of its own, with a worker's slot of its own. Setup is done by a superuser; `run` runs as
+/// [`WORKER_ROLE`], unless it is to set up, too.
 ///
 /// # Examples
 /// ```no_run
@@ -39,6 +45,8 @@ pub struct Tracked {
     pub database: TestDatabase,
     /// A session in it, of a superuser.
     pub client: Client,
+    /// Whether the worker's role has been let.
+    is_granted: AtomicBool,
 }
 
 /// A row of `changes`, as far as most tests look at it.
@@ -96,21 +104,58 @@ impl Tracked {
         let database = TestDatabase::create(cluster).await.unwrap();
         let client = database.connect().await.unwrap();
         client.batch_execute(schema).await.unwrap();
-        Self { database, client }
+        Self::of(database, client)
+    }
+
+    /// A database that is there, not set up, and a superuser's session in it.
+    #[must_use]
+    pub fn of(database: TestDatabase, client: Client) -> Self {
+        Self { database, client, is_granted: AtomicBool::new(false) }
     }
 
     /// The worker, told which database and slot; no more.
     #[must_use]
     pub fn worker(&self, arguments: &[&str]) -> WorkerCommand {
         WorkerCommand::under_test(arguments)
-            .env("DATABASE_URL", self.database.url())
+            .env("DATABASE_URL", self.url_for(arguments))
             .env("BEMI_SLOT", self.database.slot_name())
     }
 
-    /// Runs setup with these arguments.
+    /// Runs setup with these arguments, and lets [`WORKER_ROLE`] run the worker.
     pub async fn setup(&self, arguments: &[&str]) -> Output {
-        let arguments = [&["setup"], arguments].concat();
-        self.worker(&arguments).run_to_end().await.assert_code(0)
+        self.make_worker_role().await;
+        let arguments = [&["setup", "--grant-worker", WORKER_ROLE], arguments].concat();
+        let output = self.worker(&arguments).run_to_end().await.assert_code(0);
+        self.is_granted.store(true, Ordering::Relaxed);
+        output
+    }
+
+    /// The database, for [`WORKER_ROLE`], whose password is the superuser's.
+    #[must_use]
+    pub fn worker_url(&self) -> String {
+        self.database.url().replacen("postgres://postgres", &format!("postgres://{WORKER_ROLE}"), 1)
+    }
+
+    fn url_for(&self, arguments: &[&str]) -> String {
+        let runs = arguments.first() == Some(&"run") && !arguments.contains(&"--setup");
+        if runs && self.is_granted.load(Ordering::Relaxed) {
+            self.worker_url()
+        } else {
+            self.database.url()
+        }
+    }
+
+    /// The role belongs to the cluster: another test may be making it at this moment.
+    async fn make_worker_role(&self) {
+        let url = self.database.url();
+        let login = url.trim_start_matches("postgres://").split('@').next().unwrap_or_default();
+        let password = login.split_once(':').map(|(_, password)| format!("PASSWORD '{password}'"));
+        self.sql(&format!(
+            "DO $$ BEGIN CREATE ROLE {WORKER_ROLE} LOGIN REPLICATION {}; \
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+            password.unwrap_or_default()
+        ))
+        .await;
     }
 
     /// Runs statements.

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, WorkerError> {
-    let mut record = asking::record(given).await?;
+    let mut record = asking::whole_record(given).await?;
     let mut tables = Vec::new();
     for table in &arguments.table {
         tables.push(record.coverage_of(table).await?);

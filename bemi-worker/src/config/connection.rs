@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{ChannelBinding, Host};
 
 use super::{ConfigError, TlsOptions};
 
@@ -99,6 +99,13 @@ impl ConnectionConfig {
     #[must_use]
     pub fn options(&self) -> Option<&str> {
         self.driver.get_options()
+    }
+
+    /// Whether nobody may be logged in to who is not at the other end of this very connection:
+    /// `channel_binding=require`.
+    #[must_use]
+    pub fn requires_channel_binding(&self) -> bool {
+        self.driver.get_channel_binding() == ChannelBinding::Require
     }
 
     /// Whether it goes through a socket in the file system.

@@ -60,6 +60,16 @@ pub enum ConnectError {
         /// What is wrong.
         why: String,
     },
+    /// The replication client cannot do what was asked for.
+    #[error(
+        "{address} is to be logged in to with channel_binding=require, which connections for replication cannot do; leave it out of {given_by}, and say sslmode=verify-full, by which nobody else can be at the other end"
+    )]
+    NoChannelBinding {
+        /// Who wanted to connect where.
+        address: String,
+        /// The setting to change.
+        given_by: &'static str,
+    },
     /// Anything else that the server said.
     #[error("cannot connect to {address}: {why}")]
     Other {

@@ -87,6 +87,18 @@ impl ConnectionConfig {
         Ok(client)
     }
 
+    /// Whether the replication client can do all that is asked for.
+    ///
+    /// # Errors
+    /// [`ConnectError::NoChannelBinding`] when it cannot, rather than to do without.
+    pub(crate) fn check_replication(&self) -> Result<(), ConnectError> {
+        if self.requires_channel_binding() {
+            let (address, given_by) = (self.to_string(), self.given_by());
+            return Err(ConnectError::NoChannelBinding { address, given_by });
+        }
+        Ok(())
+    }
+
     /// The same TLS settings for the replication client.
     #[must_use]
     pub fn replication_tls(&self) -> pgwire_replication::TlsConfig {

@@ -48,18 +48,30 @@ const RULES: [&str; 5] = [
 ];
 
 /// What the worker keeps in the destination.
-const STATE: [(&str, &[&str]); 6] = [
+const STATE: [(&str, &[&str]); 9] = [
     ("bemi.checkpoint", &["SELECT", "UPDATE"]),
     ("bemi.gaps", &["SELECT", "INSERT", "UPDATE"]),
     ("bemi.table_events", &["SELECT", "INSERT", "UPDATE"]),
     ("bemi.backfill", &["SELECT", "INSERT", "UPDATE"]),
     ("bemi.quarantine", &["SELECT", "INSERT"]),
     ("bemi.retention", &["SELECT"]),
+    ("bemi.chain_heads", &["SELECT", "UPDATE"]),
+    ("bemi.chain", &["SELECT", "INSERT"]),
+    ("bemi.chain_rows", &["SELECT", "INSERT"]),
 ];
 
-/// What tells a reader how whole the record is.
-const RECORD: [&str; 5] =
-    ["bemi.checkpoint", "bemi.gaps", "bemi.table_events", "bemi.backfill", "bemi.retention"];
+/// What tells a reader how whole the record is, and whether somebody has altered it.
+const RECORD: [&str; 9] = [
+    "bemi.checkpoint",
+    "bemi.gaps",
+    "bemi.table_events",
+    "bemi.backfill",
+    "bemi.retention",
+    "bemi.chain_heads",
+    "bemi.chain",
+    "bemi.chain_rows",
+    "bemi.erasures",
+];
 
 /// All of a change in quarantine but its bytes: no rule for columns has masked them.
 const QUARANTINE: Object = Object::Columns(
@@ -102,11 +114,13 @@ impl Duty {
             (Self::Worker, Side::Source) => {
                 needs.extend(RULES.map(|name| table(name, &["SELECT"])));
                 needs.push(table("bemi.given_up", &["SELECT", "INSERT", "UPDATE"]));
+                needs.push(table("bemi.given_up", &["SELECT", "INSERT", "UPDATE"]));
             }
             (Self::Worker, Side::Destination) => {
                 needs.push(schema(changes_schema));
                 needs.extend(STATE.map(|(name, names)| table(name, names)));
-                needs.push(table(&changes, &["INSERT"]));
+                // What it has stored it reads to cover it by the chain, and to serve it.
+                needs.push(table(&changes, &["SELECT", "INSERT"]));
             }
             (Self::Reader, Side::Destination) => {
                 needs.push(schema(changes_schema));
@@ -157,7 +171,7 @@ mod tests {
         assert_eq!(sql[0], "GRANT CONNECT ON DATABASE \"c\"\"d\" TO \"e\"\"; DROP ROLE f\"");
         assert_eq!(
             sql.last().unwrap(),
-            "GRANT INSERT ON \"a\"\"b; DROP TABLE x\".changes TO \"e\"\"; DROP ROLE f\""
+            "GRANT SELECT, INSERT ON \"a\"\"b; DROP TABLE x\".changes TO \"e\"\"; DROP ROLE f\""
         );
     }
 
@@ -167,7 +181,7 @@ mod tests {
             for need in duty.needs(Side::Destination, "public") {
                 let is_changes =
                     matches!(&need.on, Object::Table(name) if name.ends_with(".changes"));
-                assert!(!is_changes || matches!(need.names, ["INSERT"] | ["SELECT"]), "{need:?}");
+                assert!(!is_changes || matches!(need.names, ["SELECT", "INSERT"] | ["SELECT"]), "{need:?}");
             }
         }
     }

@@ -76,6 +76,7 @@ impl Stream {
         let observer = FeedbackObserver::new(move |_| {
             sent.send_replace(());
         });
+        config.source.check_replication()?;
         let replication = replication_config(&config.source, &slot, config.publication.both())
             .with_start_lsn(pgwire_replication::Lsn(start.get()))
             .with_feedback_observer(observer);

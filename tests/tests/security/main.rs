@@ -9,3 +9,5 @@
 )]
 
 mod append_only;
+mod passwords;
+mod roles;

@@ -28,7 +28,7 @@ pub(crate) async fn untracked(encoding: &str, schema: &str) -> Tracked {
         .unwrap();
     let client = database.connect().await.unwrap();
     client.batch_execute(schema).await.unwrap();
-    Tracked { database, client }
+    Tracked::of(database, client)
 }
 
 async fn contexts(tracked: &Tracked) -> Vec<Value> {
