@@ -233,6 +233,16 @@ impl RunningWorker {
         self.signal(Signal::SIGTERM);
     }
 
+    /// Stops it in its tracks by SIGSTOP: it does nothing, and the system holds its connections.
+    pub fn pause(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub fn resume(&mut self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     pub fn kill_9(&mut self) {
         self.signal(Signal::SIGKILL);

@@ -134,11 +134,13 @@ impl Proxy {
         let open = Arc::new(AtomicUsize::new(0));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let counter = Arc::clone(&open);
         let thread = thread::spawn(move || {
             runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
                 tokio::select! {
                     () = accept(listener, server_port, obeyed, counter) => {}
                     _ = stopped => {}

@@ -16,6 +16,7 @@ mod cluster;
 mod endpoint;
 mod fetch;
 mod options;
+mod power_cut;
 mod standby;
 mod watch;
 
