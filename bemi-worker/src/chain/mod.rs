@@ -26,11 +26,12 @@ mod head;
 mod link;
 mod verify;
 
-pub(crate) use self::cover::Chain;
+pub(crate) use self::cover::{Chain, Salts};
 pub(crate) use self::digest::digest_of;
-pub(crate) use self::entry::{Entry, Piece, Place, SALT_BYTES, leaf};
+pub(crate) use self::entry::{Piece, Place, SALT_BYTES, leaf};
 pub(crate) use self::head::{Head, HeadState, append};
-pub(crate) use self::link::{Hash, Kind, Link};
+pub(crate) use self::link::{Covered, Hash, Kind, Link, signed};
+pub(crate) use self::verify::{ERASURE_DIGEST, hex};
 pub use self::verify::{
     ChainHead, Chained, ChangePlace, Finding, FindingKind, VerifyEvent, VerifyReport, verify,
 };
