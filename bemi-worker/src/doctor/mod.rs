@@ -4,7 +4,7 @@
 //! facts (both servers) ─▶ checks (pure) ─▶ findings
 //! ```
 //!
-//! Invariants: doctor changes nothing; each code means the same for ever; a finding that is not ok
+//! Invariants: doctor changes nothing unless told to mend; each code means the same for ever; a finding that is not ok
 //! says why it matters and what to do, and docs/findings.md has a section for it.
 //!
 //! An area of checks is a file of its own: a `fn check(&Subject, &mut Diagnosis)` with a line in the
@@ -19,14 +19,17 @@ mod drift;
 mod facts;
 mod failover;
 mod finding;
+mod fix;
 mod privileges;
 mod record;
+mod retained;
 mod rules;
 mod server;
 mod toast;
 mod version;
 
 pub use finding::{Diagnosis, Finding, Level};
+pub use fix::{Fix, FixResult, Fixed, fix};
 
 use self::facts::Facts;
 use crate::WorkerError;

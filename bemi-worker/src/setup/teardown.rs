@@ -12,6 +12,7 @@ use super::options::TeardownOptions;
 use super::plan::{Action, Plan, Side, Step, context, ddl, forget, roles};
 use super::source_schema::{self, drop_schema};
 use super::sql_pack;
+use super::strangers::Strangers;
 use super::table_events::TABLE_TRIGGERS;
 use super::{Preview, SetupReport};
 use crate::WorkerError;
@@ -59,7 +60,8 @@ pub async fn teardown_with(
 ) -> Result<SetupReport, WorkerError> {
     let mut sessions = Sessions::open(config).await?;
     let found = sessions.inspect(config).await?;
-    let plan = plan(options, config, &found)?;
+    let strangers = Strangers::inspect(&sessions, config, &found).await?;
+    let plan = plan(options, config, &found, &strangers)?;
     let outcome = apply(&plan, config, &found, &mut sessions, &mut tell).await?;
     Ok(SetupReport { steps: outcome.done, notes: plan.notes })
 }
@@ -77,21 +79,30 @@ pub async fn preview_teardown(
 ) -> Result<Preview, WorkerError> {
     let sessions = Sessions::open(config).await?;
     let found = sessions.inspect(config).await?;
-    Preview::of(plan(options, config, &found)?, config, &found)
+    let strangers = Strangers::inspect(&sessions, config, &found).await?;
+    Preview::of(plan(options, config, &found, &strangers)?, config, &found)
 }
 
-fn plan(options: TeardownOptions, config: &Config, found: &Found) -> Result<Plan, WorkerError> {
+fn plan(
+    options: TeardownOptions,
+    config: &Config,
+    found: &Found,
+    strangers: &Strangers,
+) -> Result<Plan, WorkerError> {
     let mut plan = Plan::default();
-    sql_pack::remove(found, &mut plan);
+    // Elsewhere it serves others, too.
+    if strangers.other_checkpoints.is_empty() {
+        sql_pack::remove(found, &mut plan);
+    }
     match &found.source.installation {
-        Some(installation) => plan_source(installation, config, found, &mut plan)?,
+        Some(installation) => plan_source(installation, config, found, strangers, &mut plan)?,
         None => plan.notes.push(format!(
             "{} has no records of a setup, so there is nothing to take back there",
             config.source
         )),
     }
     if options.drops_changes {
-        plan_destination(config, found, &mut plan);
+        plan_destination(config, found, strangers, &mut plan);
     } else if found.destination.changes.is_some() {
         plan.notes.push(format!(
             "{}.changes and what the worker knows of it stay in {}; --drop-changes removes them",
@@ -105,14 +116,12 @@ fn plan_source(
     installation: &Installation,
     config: &Config,
     found: &Found,
+    strangers: &Strangers,
     plan: &mut Plan,
 ) -> Result<(), WorkerError> {
-    if let Some(slot) = &found.source.slot
-        && let Some(process) = slot.active_process
-        && installation.record(RecordKind::Slot, config.slot.as_str()).is_some()
-    {
-        let slot = config.slot.to_string();
-        return Err(WorkerError::SlotInUse { slot, process: process.to_string() });
+    // Of any worker: nothing is taken from under one.
+    if let Some((slot, process)) = strangers.active.first_key_value() {
+        return Err(WorkerError::SlotInUse { slot: slot.clone(), process: process.to_string() });
     }
     // The event triggers go first, so that they see nothing of what follows.
     ddl::drop(&found.source, plan);
@@ -121,12 +130,23 @@ fn plan_source(
         let sql = source_schema::drop_event_triggers();
         push(plan, Side::Source, "drop the event triggers that follow tables".to_owned(), sql);
     }
+    for name in &strangers.event_triggers {
+        leave_event_trigger(name, plan);
+    }
     for trigger in found.source.context.triggers.values() {
         context::drop_trigger(trigger, plan);
     }
     context::drop_functions(&found.source, plan);
     context::drop_function(&found.source, plan);
     for record in of(RecordKind::Slot) {
+        if let Some(what) = strangers.slots.get(&record.name) {
+            plan.notes.push(format!(
+                "replication slot {0} is {what} by now, which setup did not make, and stays; if nobody \
+                 needs it: SELECT pg_drop_replication_slot('{0}')",
+                record.name
+            ));
+            continue;
+        }
         // Of this database, and not made by somebody else since.
         let drop = format!(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
@@ -137,6 +157,14 @@ fn plan_source(
         push(plan, Side::Source, what, vec![drop, forget(record.kind, &record.name)]);
     }
     for record in of(RecordKind::Publication) {
+        if strangers.publications.contains(&record.name) {
+            plan.notes.push(format!(
+                "publication {0} is of all tables, or of a schema, by now, which setup did not make, and \
+                 stays; if nobody needs it: DROP PUBLICATION {0}",
+                record.name
+            ));
+            continue;
+        }
         let drop = format!("DROP PUBLICATION IF EXISTS {}", escape_identifier(&record.name));
         let what = format!("drop publication {}", record.name);
         push(plan, Side::Source, what, vec![drop, forget(record.kind, &record.name)]);
@@ -182,9 +210,30 @@ fn plan_identity(record: &Record, found: &Found, plan: &mut Plan) {
     });
 }
 
-fn plan_destination(config: &Config, found: &Found, plan: &mut Plan) {
+/// One of the name of ours that runs something else.
+fn leave_event_trigger(name: &str, plan: &mut Plan) {
+    plan.notes.push(format!(
+        "event trigger {name} runs a function that setup did not make, and stays; if nobody needs it: \
+         DROP EVENT TRIGGER {name}"
+    ));
+    let drop = format!("DROP EVENT TRIGGER IF EXISTS {name}");
+    for step in &mut plan.steps {
+        if let Action::Sql(sql) = &mut step.action {
+            sql.retain(|statement| *statement != drop);
+        }
+    }
+}
+
+fn plan_destination(config: &Config, found: &Found, strangers: &Strangers, plan: &mut Plan) {
     let destination = &found.destination;
     let schema = &config.changes_schema;
+    if !strangers.other_checkpoints.is_empty() {
+        plan.notes.push(format!(
+            "{schema}.changes and the worker's own tables stay: changes of slot {} are stored there, too",
+            strangers.other_checkpoints.join(", ")
+        ));
+        return;
+    }
     let mut sql = Vec::new();
     match &destination.changes {
         Some(changes) if changes.is_adopted => plan.notes.push(format!(

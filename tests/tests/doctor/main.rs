@@ -10,3 +10,6 @@
 mod examined;
 mod healthy;
 mod page;
+mod planted;
+mod status;
+mod teardown;

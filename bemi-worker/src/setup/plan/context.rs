@@ -42,10 +42,7 @@ pub(super) fn plan_function(source: &Source, plan: &mut Plan) {
 /// What takes the context of a request, or its removal.
 pub(super) fn plan_requests(config: &Config, source: &Source, rules: &Rules, plan: &mut Plan) {
     if rules.takes_requests {
-        let sql = create(source, &REQUEST_FUNCTIONS);
-        if !sql.is_empty() {
-            plan.source("create the functions that take the context of PostgREST's requests", sql);
-        }
+        plan_request_functions(source, plan);
     }
     plan_triggers(source, rules, plan);
     for trigger in unwanted(config, source, rules) {
@@ -53,6 +50,14 @@ pub(super) fn plan_requests(config: &Config, source: &Source, rules: &Rules, pla
     }
     if !rules.takes_requests {
         drop_functions(source, plan);
+    }
+}
+
+/// The functions behind the triggers.
+pub(super) fn plan_request_functions(source: &Source, plan: &mut Plan) {
+    let sql = create(source, &REQUEST_FUNCTIONS);
+    if !sql.is_empty() {
+        plan.source("create the functions that take the context of PostgREST's requests", sql);
     }
 }
 
