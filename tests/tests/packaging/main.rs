@@ -14,5 +14,6 @@ mod compose;
 mod dockerfile;
 mod files;
 mod kubernetes;
+mod page;
 mod systemd;
 mod worker;
