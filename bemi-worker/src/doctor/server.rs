@@ -104,7 +104,7 @@ FROM (SELECT slot_name,
              CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                   ELSE pg_catalog.pg_current_wal_lsn() END - restart_lsn AS held
       FROM pg_catalog.pg_replication_slots WHERE NOT active) AS slots
-WHERE held > $1 ORDER BY held DESC, slot_name";
+WHERE held > $1::int8 ORDER BY held DESC, slot_name";
 
 /// What ends sessions of the worker with the source. In the destination it sets its own.
 pub(super) fn timeouts(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
