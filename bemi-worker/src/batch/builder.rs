@@ -72,6 +72,7 @@ pub(crate) struct BatchBuilder {
     counts: Counts,
     quarantine_log: RateLimited,
     context_log: RateLimited,
+    message_log: RateLimited,
 }
 
 impl BatchBuilder {
@@ -94,6 +95,7 @@ impl BatchBuilder {
             counts: Counts::default(),
             quarantine_log: RateLimited::default(),
             context_log: RateLimited::default(),
+            message_log: RateLimited::default(),
         }
     }
 
@@ -344,8 +346,10 @@ impl BatchBuilder {
             return Ok(());
         }
         let (ddl, bad) = Ddl::read(content);
-        if let Some(bad) = bad {
-            warn!(%position, reason = %bad, "DDL message is not stored as it is");
+        if let Some(bad) = bad
+            && let Some(held_back) = self.message_log.say()
+        {
+            warn!(%position, reason = %bad, held_back, "DDL message is not stored as it is");
         }
         let has_context = self.stitcher.has_context();
         let place = self.stitcher.next_change()?;
@@ -369,7 +373,9 @@ impl BatchBuilder {
         match TableEvent::read(content) {
             Ok(event) => Next::Note(event),
             Err(bad) => {
-                warn!(%position, reason = %bad, "ignored a message about a table");
+                if let Some(held_back) = self.message_log.say() {
+                    warn!(%position, reason = %bad, held_back, "ignored a message about a table");
+                }
                 Next::Continue
             }
         }
@@ -480,7 +486,11 @@ impl BatchBuilder {
                 }
                 warn!(%position, %error, oid, "cannot read what a table is; its changes go to quarantine");
             }
-            _ => warn!(%position, %error, "ignored a message that is not pgoutput"),
+            _ => {
+                if let Some(held_back) = self.message_log.say() {
+                    warn!(%position, %error, held_back, "ignored a message that is not pgoutput");
+                }
+            }
         }
         Ok(())
     }
