@@ -22,6 +22,7 @@
 mod cover;
 mod digest;
 mod entry;
+mod expire;
 mod head;
 mod link;
 mod verify;
@@ -29,6 +30,7 @@ mod verify;
 pub(crate) use self::cover::{Chain, Salts};
 pub(crate) use self::digest::digest_of;
 pub(crate) use self::entry::{Piece, Place, SALT_BYTES, leaf};
+pub(crate) use self::expire::expire;
 pub(crate) use self::head::{Head, HeadState, append};
 pub(crate) use self::link::{Covered, Hash, Kind, Link, signed};
 pub(crate) use self::verify::{ERASURE_DIGEST, hex};

@@ -10,6 +10,7 @@ mod changes;
 mod coverage;
 mod diff;
 mod doctor;
+mod erase;
 mod filter_options;
 mod health;
 mod history;
@@ -89,6 +90,7 @@ enum Command {
     Revert(revert::Arguments),
     Tail(tail::Arguments),
     Verify(verify::Arguments),
+    Erase(erase::Arguments),
 }
 
 /// How the output of a command that shows something looks.
@@ -186,7 +188,7 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         }
         Command::Retention(arguments) => {
             let kept = arguments.retention.resolve(&given);
-            shutdown::unless_told(shutdown, retention::run(arguments, &given.config()?, kept)).await
+            shutdown::unless_told(shutdown, retention::run(arguments, &given.config_with_key()?, kept)).await
         }
         Command::Teardown(arguments) => {
             shutdown::unless_told(shutdown, teardown::run(&arguments, &given.config()?)).await
@@ -216,6 +218,8 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         Command::Requests(arguments) => {
             shutdown::unless_told(shutdown, requests::run(&arguments, &given)).await
         }
+        // It has a page to finish.
+        Command::Erase(arguments) => erase::run(&arguments, &given, shutdown).await,
         Command::Verify(arguments) => {
             shutdown::unless_told(shutdown, verify::run(&arguments, &given)).await
         }

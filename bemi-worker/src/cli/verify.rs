@@ -79,7 +79,7 @@ fn write_report(out: &mut impl Write, report: &VerifyReport) -> io::Result<()> {
     )?;
     for (count, what) in [
         (report.erased, "of them were erased, and are as the erasure left them"),
-        (report.expired, "more were dropped by retention"),
+        (report.expired, "more are older than what retention keeps"),
         (report.uncovered, "more are not covered: they were stored while tamper evidence was off"),
         (report.others, "more are of other slots"),
     ] {

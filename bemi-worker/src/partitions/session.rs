@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::LOCK_TIMEOUT;
-use crate::config::Config;
+use crate::config::{ChainKey, Config};
 use crate::error::WorkerError;
 use crate::setup::source_schema::QUIET;
 
@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A session in which names are qualified, times are in UTC, and no lock is waited for long.
 pub(crate) struct Maintenance {
     client: Client,
+    chain_key: Option<ChainKey>,
 }
 
 impl Maintenance {
@@ -35,7 +36,7 @@ impl Maintenance {
             .await
             .map_err(failed())?;
         let is_alone: bool = row.try_get(0).map_err(failed())?;
-        Ok(is_alone.then_some(Self { client }))
+        Ok(is_alone.then(|| Self { client, chain_key: config.chain_key.clone() }))
     }
 
     /// The same, once nobody else does.
@@ -71,6 +72,11 @@ impl Maintenance {
             .await
             .map_err(WorkerError::database("prepare to look at the partitions of changes"))?;
         Ok(client)
+    }
+
+    /// What links of the chain over what is stored are made with.
+    pub(crate) fn chain_key(&self) -> Option<&ChainKey> {
+        self.chain_key.as_ref()
     }
 
     /// The connection.

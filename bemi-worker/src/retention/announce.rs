@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_postgres::Transaction;
 
+use crate::chain::expire;
 use crate::error::WorkerError;
 use crate::partitions::Maintenance;
 
@@ -40,6 +41,9 @@ pub(super) async fn announce(
         write_down(&transaction, one).await.map_err(failed())?;
     }
     transaction.commit().await.map_err(failed())?;
+    if let Some(before) = all.iter().map(|one| one.to).max() {
+        expire(session.client(), session.chain_key(), before).await?;
+    }
     tokio::time::sleep(NOTICE).await;
     Ok(())
 }

@@ -28,6 +28,8 @@ pub(super) struct Told {
     pub(super) switches: Vec<Switch>,
     /// The days before this one may be gone.
     pub(super) expired_before: Option<Date>,
+    /// Links up to this one went with them, and what may be left of them says nothing.
+    pub(super) pruned_to: i64,
     /// The erasures that links tell of, with the link and the hash over the record of it.
     pub(super) erasures: Vec<(i64, i64, String)>,
 }
@@ -90,6 +92,7 @@ pub(super) async fn walk(
     let mut walk = Walk { slot, key, kept, told: Told::default(), number: 0, hash: None };
     let expired = last_expired(client, slot).await?;
     walk.told.expired_before = expired.before;
+    walk.told.pruned_to = expired.pruned_to;
     walk.number = expired.pruned_to;
     walk.hash = expired.pruned_hash.as_deref().and_then(hash_of);
     while walk.number < head.number {
@@ -244,6 +247,7 @@ pub(in crate::chain) async fn last_expired(
     let row = client
         .query_opt(
             "SELECT note FROM bemi.chain WHERE slot = $1 AND kind = 'expired' \
+               AND number <= (SELECT h.number FROM bemi.chain_heads AS h WHERE h.slot = $1) \
              ORDER BY number DESC LIMIT 1",
             &[&slot],
         )

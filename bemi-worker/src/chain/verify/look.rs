@@ -34,14 +34,15 @@ pub(super) struct Seen {
     pub(super) operation: Option<String>,
 }
 
-/// Looks at the change of that id and UTC day, and at what links say of it for `place`.
+/// Looks at the change of that id and UTC day, and at what links say of it for `place`: those of the slot
+/// behind the number that is given with it.
 ///
 /// # Errors
 ///
 /// Those of the destination.
 pub(super) async fn look(
     client: &Client,
-    slot: &str,
+    slot: (&str, i64),
     schema: &str,
     id: Uuid,
     day: Date,
@@ -55,12 +56,13 @@ pub(super) async fn look(
 
 async fn look_at(
     client: &Client,
-    slot: &str,
+    slot: (&str, i64),
     schema: &str,
     id: Uuid,
     day: Date,
     place: Place,
 ) -> Result<Seen, Error> {
+    let (slot, pruned_to) = slot;
     let changes = client
         .query(
             &format!(
@@ -78,11 +80,12 @@ async fn look_at(
         .query(
             "SELECT l.number, l.kind, r.rows, r.salts \
              FROM bemi.chain AS l JOIN bemi.chain_rows AS r ON r.piece = l.piece \
-             WHERE l.slot = $1 AND l.day = $2 \
+             WHERE l.slot = $1 AND l.day = $2 AND l.number > $5 \
+               AND l.number <= (SELECT h.number FROM bemi.chain_heads AS h WHERE h.slot = $1) \
                AND (l.first_commit_position, l.first_sequence) <= ($3, $4) \
                AND (l.last_commit_position, l.last_sequence) >= ($3, $4) \
              ORDER BY l.number DESC",
-            &[&slot, &day, &place.commit_position, &place.sequence],
+            &[&slot, &day, &place.commit_position, &place.sequence, &pruned_to],
         )
         .await?;
     let mut newest = None;

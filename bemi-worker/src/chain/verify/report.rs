@@ -24,7 +24,8 @@ pub struct VerifyReport {
     pub verified: u64,
     /// How many of these were erased.
     pub erased: u64,
-    /// Changes that retention has dropped, as far as links still tell of them.
+    /// Changes that are older than what retention keeps: those that it has dropped, as far as links still
+    /// tell of them, and those that are there until it does.
     pub expired: u64,
     /// Changes that no link covers, since they were stored while nothing was covered.
     pub uncovered: u64,

@@ -206,7 +206,7 @@ impl<'a> Rows<'a> {
                 "SELECT number, kind, day, first_commit_position, first_sequence, \
                         last_commit_position, last_sequence, row_count::bigint, piece \
                  FROM bemi.chain \
-                 WHERE slot = $1 AND piece IS NOT NULL AND number <= $5 \
+                 WHERE slot = $1 AND piece IS NOT NULL AND number <= $5 AND number > $7 \
                    AND (first_commit_position, first_sequence, number) > ($2, $3, $4) \
                  ORDER BY first_commit_position, first_sequence, number LIMIT $6",
                 &[
@@ -216,6 +216,7 @@ impl<'a> Rows<'a> {
                     &number,
                     &self.upto,
                     &LINKS_AT_ONCE,
+                    &self.told.pruned_to,
                 ],
             )
             .await?;
@@ -315,13 +316,11 @@ impl<'a> Rows<'a> {
                 if expected.is_seen {
                     continue;
                 }
-                if self.told.expired_before.is_some_and(|before| expected.day < before) {
+                if self.is_expired(expected.day) {
                     report.expired += 1;
                     continue;
                 }
-                let seen =
-                    look(self.client, self.slot, self.schema, id, expected.day, expected.place)
-                        .await?;
+                let seen = self.look(id, expected.day, expected.place).await?;
                 self.conclude(seen, id, expected.place, report);
                 if report.is_cut_short {
                     return Ok(());
@@ -341,6 +340,10 @@ impl<'a> Rows<'a> {
                 report.erased += u64::from(expected.is_erased);
                 return Ok(());
             }
+        } else if self.is_expired(utc_day(change.committed_at)) {
+            // It will go with the others of its day.
+            report.expired += 1;
+            return Ok(());
         } else if self.is_uncovered(change) {
             report.uncovered += 1;
             return Ok(());
@@ -349,9 +352,13 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         let day = utc_day(change.committed_at);
-        let seen = look(self.client, self.slot, self.schema, change.id, day, change.place).await?;
+        let seen = self.look(change.id, day, change.place).await?;
         self.conclude(seen, change.id, change.place, report);
         Ok(())
+    }
+
+    fn is_expired(&self, day: Date) -> bool {
+        self.told.expired_before.is_some_and(|before| day < before)
     }
 
     /// Whether it was stored while nothing was covered, as far as its place tells.
@@ -370,6 +377,11 @@ impl<'a> Rows<'a> {
             is_covered = switch.begins;
         }
         !is_covered
+    }
+
+    async fn look(&self, id: Uuid, day: Date, place: Place) -> Result<Seen, Error> {
+        let pruned_to = self.told.pruned_to;
+        look(self.client, (self.slot, pruned_to), self.schema, id, day, place).await
     }
 
     /// Tells what is certain now.
