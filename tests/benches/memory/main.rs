@@ -57,11 +57,12 @@ async fn measure(options: &Options) -> Result<()> {
         .fold(ClusterOptions::new(), |options, (name, value)| options.set(name, value));
     let cluster = Cluster::start(&settings)?;
     report::server(&cluster);
+    report::cases();
     for case in case::all(options) {
         report::case(&case, &case.measure(&cluster).await?);
     }
     if options.has(Part::Tables) {
-        report::tables(&tables::measure(&cluster, options.tables).await?);
+        report::resident(tables::measure(&cluster, options.tables).await?);
     }
     Ok(())
 }

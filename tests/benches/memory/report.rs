@@ -1,17 +1,21 @@
 //! The tables that are printed, to standard output, as they are in the documentation.
 
 use std::thread::available_parallelism;
+use std::time::Duration;
 
-use bemi_tests::Cluster;
+use bemi_tests::{Cluster, Resident};
 
 use crate::case::{Case, Measured};
-use crate::tables::ManyTables;
 
 /// Says what it runs on.
 pub(crate) fn server(cluster: &Cluster) {
     let cores = available_parallelism().map_or_else(|_| "?".to_owned(), |cores| cores.to_string());
     println!("PostgreSQL {}, {cores} cores", cluster.binaries().version());
     println!();
+}
+
+/// The head of the table of cases.
+pub(crate) fn cases() {
     println!("| case | largest row | peak | beyond the row | afterwards | time |");
     println!("| --- | --- | --- | --- | --- | --- |");
 }
@@ -30,21 +34,26 @@ pub(crate) fn case(case: &Case, measured: &Measured) {
     );
 }
 
-/// Many tables.
-pub(crate) fn tables(many: &ManyTables) {
+/// The head of the table of what is done with many tables.
+pub(crate) fn tables(tables: u32) {
+    println!();
+    println!("| {tables} tables | time |");
+    println!("| --- | --- |");
+}
+
+/// One thing that was done with them.
+pub(crate) fn time(what: &str, time: Duration) {
+    println!("| {what} | {:.2} s |", time.as_secs_f64());
+}
+
+/// What the worker took.
+pub(crate) fn resident(resident: Resident) {
     println!();
     println!(
-        "{} tables: peak {}, afterwards {}",
-        many.tables,
-        megabytes(many.resident.peak_bytes),
-        megabytes(many.resident.now_bytes)
+        "peak {}, afterwards {}",
+        megabytes(resident.peak_bytes),
+        megabytes(resident.now_bytes)
     );
-    println!();
-    println!("| what | time |");
-    println!("| --- | --- |");
-    for (what, time) in &many.times {
-        println!("| {what} | {:.2} s |", time.as_secs_f64());
-    }
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -1,27 +1,19 @@
 //! Many tables: what they cost in memory and time, of the worker and of its commands.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bemi_tests::{Cluster, Resident};
 
 use crate::Result;
+use crate::report;
 use crate::tracked::Tracked;
 
-/// What many tables took.
-#[derive(Clone, Debug)]
-pub(crate) struct ManyTables {
-    pub(crate) tables: u32,
-    pub(crate) resident: Resident,
-    /// What was done, and how long it took.
-    pub(crate) times: Vec<(&'static str, Duration)>,
-}
-
-/// Measures commands and the worker over so many tables.
-pub(crate) async fn measure(cluster: &Cluster, tables: u32) -> Result<ManyTables> {
+/// Measures commands and the worker over so many tables, and tells each as it comes.
+pub(crate) async fn measure(cluster: &Cluster, tables: u32) -> Result<Resident> {
     let tracked = Tracked::create(cluster, "").await?;
-    let mut times = Vec::new();
-    let mut timed = |what, started: Instant| times.push((what, started.elapsed()));
+    report::tables(tables);
+    let timed = |what, started: Instant| report::time(what, started.elapsed());
 
     let in_each = |statement: &str| {
         (1..=tables).fold(String::new(), |mut all, number| {
@@ -62,15 +54,15 @@ pub(crate) async fn measure(cluster: &Cluster, tables: u32) -> Result<ManyTables
 
     for (what, arguments) in [("status", &["status"][..]), ("doctor", &["doctor"])] {
         let started = Instant::now();
-        tracked.run_to_end(arguments, 0).await?;
+        tracked.run_to_end(arguments).await?.assert_code(0);
         timed(what, started);
     }
     let resident = Resident::of(worker.pid()).ok_or("nobody says how much memory it takes")?;
     worker.stop().await;
     let started = Instant::now();
-    tracked.run_to_end(&["teardown"], 0).await?;
+    tracked.run_to_end(&["teardown"]).await?.assert_code(0);
     timed("teardown", started);
     drop(tracked.client);
     tracked.database.close().await?;
-    Ok(ManyTables { tables, resident, times })
+    Ok(resident)
 }
