@@ -51,7 +51,8 @@ fn a_message_is_put_between_what_was_there(sql: &str) {
         assert_eq!(statements(&edited).count(), 1, "{edited}");
 
         let message = format!(
-            "(SELECT pg_logical_emit_message(true, '_bemi', ${parameter}::text)) IS NOT NULL"
+            "(SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+             left(pg_logical_emit_message(true, '_bemi', ${parameter}::text)::text, 0))) IS NOT NULL"
         );
         let (_, behind) = edited.split_once(&message).expect("the message is in it");
         assert!(sql.ends_with(behind.trim_start()), "{sql:?} became {edited:?}");

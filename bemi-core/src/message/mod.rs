@@ -33,7 +33,7 @@ pub const DDL_PREFIX: &str = "_bemi_ddl";
 /// The prefix of a message that says what became of a tracked table, and which columns it has.
 pub const TABLE_PREFIX: &str = "_bemi_table";
 
-/// The prefix of a message that says nothing, and stands behind those of functions in the database.
+/// The prefix of a message that says nothing, and stands behind each context.
 ///
 /// The server orders what the subtransactions of a transaction wrote by LSN, and a message has the LSN of
 /// whatever is written next. So a change that comes right behind a message could be sent before it, where
@@ -168,7 +168,9 @@ pub struct ContextMessage {
 
 impl ContextMessage {
     /// The statement that emits a message whose text is its one parameter, `$1` of type `text`.
-    pub const EMIT_SQL: &'static str = "SELECT pg_logical_emit_message(true, '_bemi', $1::text)";
+    /// A [spacer](SPACER_PREFIX) stands behind it.
+    pub const EMIT_SQL: &'static str = "SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+         left(pg_logical_emit_message(true, '_bemi', $1::text)::text, 0))";
 
     /// The message that ends the reach of the one before it in the same transaction: `{}`.
     #[must_use]
@@ -192,20 +194,24 @@ impl ContextMessage {
     /// let message = MessageOptions::new().encode(&Context::new().with("note", "it's"), None);
     /// assert_eq!(
     ///     message.emit_statement(),
-    ///     r#"SELECT pg_logical_emit_message(true, '_bemi', E'{"note":"it''s"}')"#
+    ///     "SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+    ///      left(pg_logical_emit_message(true, '_bemi', E'{\"note\":\"it''s\"}')::text, 0))"
     /// );
     /// ```
     #[must_use]
     pub fn emit_statement(&self) -> String {
-        let mut sql = String::with_capacity(self.json.len() + 64);
-        sql.push_str("SELECT pg_logical_emit_message(true, '_bemi', E'");
+        let mut sql = String::with_capacity(self.json.len() + 128);
+        sql.push_str(
+            "SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+             left(pg_logical_emit_message(true, '_bemi', E'",
+        );
         for character in self.json.chars() {
             if matches!(character, '\'' | '\\') {
                 sql.push(character);
             }
             sql.push(character);
         }
-        sql.push_str("')");
+        sql.push_str("')::text, 0))");
         sql
     }
 }
@@ -314,7 +320,7 @@ mod tests {
 
     fn unescape_literal(statement: &str) -> String {
         let (_, literal) = statement.split_once("E'").unwrap();
-        let body = literal.strip_suffix("')").unwrap();
+        let body = literal.strip_suffix("')::text, 0))").unwrap();
         let mut text = String::new();
         let mut characters = body.chars();
         while let Some(character) = characters.next() {

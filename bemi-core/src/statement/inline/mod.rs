@@ -36,20 +36,24 @@ use super::lexer::{Kind, Lexer, Token};
 /// assert_eq!(
 ///     with_message("UPDATE todos SET done = true WHERE id = $1 RETURNING id", 2).unwrap(),
 ///     "UPDATE todos SET done = true WHERE (id = $1) \
-///      AND (SELECT pg_logical_emit_message(true, '_bemi', $2::text)) IS NOT NULL RETURNING id"
+///      AND (SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+///      left(pg_logical_emit_message(true, '_bemi', $2::text)::text, 0))) IS NOT NULL RETURNING id"
 /// );
 /// assert_eq!(
 ///     with_message("INSERT INTO todos (task) VALUES ($1)", 2).unwrap(),
 ///     "INSERT INTO todos (task) SELECT $1 \
-///      WHERE (SELECT pg_logical_emit_message(true, '_bemi', $2::text)) IS NOT NULL"
+///      WHERE (SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+///      left(pg_logical_emit_message(true, '_bemi', $2::text)::text, 0))) IS NOT NULL"
 /// );
 /// assert_eq!(with_message("INSERT INTO todos (task) VALUES (lower($1))", 2), None);
 /// ```
 #[must_use]
 pub fn with_message(sql: &str, parameter: usize) -> Option<String> {
     let text = Text::certain(sql, parameter)?;
-    let condition =
-        format!("(SELECT pg_logical_emit_message(true, '_bemi', ${parameter}::text)) IS NOT NULL");
+    let condition = format!(
+        "(SELECT pg_logical_emit_message(true, '_bemi_spacer', \
+         left(pg_logical_emit_message(true, '_bemi', ${parameter}::text)::text, 0))) IS NOT NULL"
+    );
     let first = *text.tokens.first()?;
     if text.is(first, "insert") {
         text.with_selected_row(&condition)

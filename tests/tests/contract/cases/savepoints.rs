@@ -15,6 +15,7 @@ cases![
     the_same_without_the_text_of_statements,
     a_nested_transaction_that_is_dropped_is_rolled_back,
     an_inner_commit_does_not_outlive_an_outer_rollback,
+    what_was_said_for_no_row_inside_governs_outside,
 ];
 
 const INSERT: &str = "INSERT INTO todo VALUES ($1, $2)";
@@ -74,6 +75,29 @@ async fn the_same_without_the_text_of_statements(stage: Stage) {
             None => created(todo(id, "a")),
         })]
     );
+}
+
+/// A message has the LSN of what is written next, and the server orders by it what subtransactions wrote. Many rounds, since it
+/// may order two that are the same either way.
+async fn what_was_said_for_no_row_inside_governs_outside(stage: Stage) {
+    let driver = stage.with_settings(Settings::new().without_sql()).await;
+    let mut outer = driver.begin(Begin::Default).await.unwrap();
+    for round in 0..10 {
+        with_context(user(7), outer.execute(INSERT, &[Int(2 * round), Text("a")])).await.unwrap();
+        with_context(user(8), async {
+            let mut inner = outer.begin().await.unwrap();
+            let nobody = "UPDATE todo SET task = $2 WHERE id = $1";
+            inner.execute(nobody, &[Int(-1), Text("a")]).await.unwrap();
+            inner.commit().await.unwrap();
+            outer.execute(INSERT, &[Int(2 * round + 1), Text("a")]).await.unwrap();
+        })
+        .await;
+    }
+    outer.commit().await.unwrap();
+    let written = (0..20).map(|id| {
+        created(todo(id, "a")).under(json!({"user_id": if id % 2 == 0 { 7 } else { 8 }}))
+    });
+    assert_eq!(stage.transactions().await, [written.collect::<Vec<_>>()]);
 }
 
 async fn changing_users(driver: &dyn Driver) {
