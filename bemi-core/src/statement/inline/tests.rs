@@ -10,8 +10,9 @@ fn inlined(sql: &str) -> Option<String> {
     let parameters = Lexer::new(sql).filter(|token| token.kind == Kind::Parameter);
     let highest = parameters.filter_map(|token| sql.get(token.start + 1..token.end)?.parse().ok());
     let parameter = highest.max().unwrap_or(0) + 1;
-    let emit =
-        format!("(SELECT pg_logical_emit_message(true, '_bemi_spacer', left(pg_logical_emit_message(true, '_bemi', ${parameter}::text)::text, 0))) IS NOT NULL");
+    let emit = format!(
+        "(SELECT pg_logical_emit_message(true, '_bemi_spacer', left(pg_logical_emit_message(true, '_bemi', ${parameter}::text)::text, 0))) IS NOT NULL"
+    );
     let inlined = with_message(sql, parameter)?;
     assert_eq!(inlined.matches(&emit).count(), 1, "{inlined}");
     Some(inlined.replace(&emit, &format!("<emit {parameter}>")))
