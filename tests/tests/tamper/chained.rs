@@ -33,7 +33,9 @@ impl Chained {
         chained.store().await;
         chained.sql("UPDATE todo SET task = 'done' WHERE id = 2").await;
         chained.store().await;
-        chained.sql("BEGIN; DELETE FROM todo WHERE id = 1; INSERT INTO todo VALUES (4); COMMIT").await;
+        chained
+            .sql("BEGIN; DELETE FROM todo WHERE id = 1; INSERT INTO todo VALUES (4); COMMIT")
+            .await;
         chained.store().await;
         chained
     }
@@ -89,5 +91,54 @@ impl Chained {
     pub(crate) async fn head(&self) -> String {
         let head = self.sound().await["head"].clone();
         format!("{}:{}", head["number"], head["hash"].as_str().unwrap())
+    }
+}
+
+/// What somebody can do who may do anything in the destination and has the format of links: every link and
+/// all that it covers, made anew over changes as they are now.
+const FORGE: &str = r"
+CREATE FUNCTION part(b bytea) RETURNS bytea LANGUAGE sql AS $$
+    SELECT coalesce(int8send(length(b)) || b, '\xffffffffffffffff') $$;
+CREATE FUNCTION forge() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    l record; r record; previous bytea; made bytea; one bytea; digest bytea;
+BEGIN
+    FOR l IN SELECT * FROM bemi.chain ORDER BY number LOOP
+        IF l.piece IS NOT NULL THEN
+            SELECT * INTO r FROM bemi.chain_rows WHERE piece = l.piece;
+            made := '';
+            FOR i IN 0 .. length(r.rows) / 64 - 1 LOOP
+                one := substring(r.rows FROM i * 64 + 1 FOR 32);
+                SELECT sha256(record_send(c)), (c.committed_at AT TIME ZONE 'UTC')::date
+                INTO digest, l.day
+                FROM changes AS c WHERE c.id = encode(substring(one FOR 16), 'hex')::uuid;
+                made := made || one || sha256(
+                    'bemi.row.1'::bytea || substring(r.salts FROM i * 16 + 1 FOR 16) || digest);
+            END LOOP;
+            l.rows_digest := sha256(made);
+            UPDATE bemi.chain_rows SET rows = made WHERE piece = l.piece;
+        ELSE
+            l.day := (l.made_at AT TIME ZONE 'UTC')::date;
+        END IF;
+        l.hash := sha256(part('bemi.link.1') || part('\x00') || part(l.slot::bytea)
+            || part(int8send(l.number)) || part(previous) || part(l.kind::bytea)
+            || part(l.day::text::bytea) || part(convert_to(l.note, 'UTF8'))
+            || part(int8send((extract(epoch FROM l.made_at) * 1000000)::bigint))
+            || CASE WHEN l.piece IS NULL THEN '' ELSE
+                part(int8send(l.piece)) || part(int8send(l.first_commit_position))
+                || part(int8send(l.first_sequence)) || part(int8send(l.last_commit_position))
+                || part(int8send(l.last_sequence)) || part(int4send(l.row_count))
+                || part(l.rows_digest) END);
+        UPDATE bemi.chain SET hash = l.hash, day = l.day, rows_digest = l.rows_digest
+        WHERE slot = l.slot AND number = l.number;
+        previous := l.hash;
+    END LOOP;
+    UPDATE bemi.chain_heads SET hash = previous;
+END $$;
+SELECT forge(); DROP FUNCTION forge; DROP FUNCTION part";
+
+impl Chained {
+    pub(crate) async fn forge(&self) {
+        self.sql(FORGE).await;
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod chained;
+mod erased;
 mod keys;
 mod planted;
 mod quiet;

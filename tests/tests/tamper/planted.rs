@@ -63,27 +63,27 @@ async fn a_change_that_was_removed_is_named() {
 #[tokio::test]
 async fn a_change_that_was_added_is_named_wherever_it_was_put() {
     let chained = Chained::filled(None).await;
-    for place in [
-        "commit_position = commit_position + 1",
-        "sequence = sequence + 100",
-        "commit_position = commit_position + 1000000",
+    for alteration in [
+        "commit_position = commit_position + 1, committed_at = committed_at + interval '1 us'",
+        "sequence = sequence + 100, committed_at = committed_at + interval '1 us'",
+        "commit_position = commit_position + 1000000, id = gen_random_uuid()",
         "id = gen_random_uuid()",
         "committed_at = committed_at + interval '1 second'",
     ] {
-        let (column, value) = place.split_once(" = ").unwrap();
         chained
             .tamper(&format!(
                 "CREATE TEMP TABLE one AS SELECT * FROM changes WHERE id = {}; \
-                 UPDATE one SET {column} = {value}; \
-                 INSERT INTO changes SELECT * FROM one",
+                 UPDATE one SET {alteration}; INSERT INTO changes SELECT * FROM one",
                 nth(3)
             ))
             .await;
         let found = chained.tampered(&[]).await;
-        assert!(found.iter().any(|(kind, _)| kind == "inserted_change"), "{place}: {found:?}");
+        assert!(found.iter().any(|(kind, _)| kind == "inserted_change"), "{alteration}: {found:?}");
         chained
-            .tamper("DELETE FROM changes WHERE (id, committed_at) IN (SELECT id, committed_at FROM one) \
-                     AND ctid = (SELECT max(ctid) FROM changes); DROP TABLE one")
+            .tamper(
+                "DELETE FROM changes WHERE (id, committed_at) IN (SELECT id, committed_at FROM one); \
+                 DROP TABLE one",
+            )
             .await;
         chained.sound().await;
     }
@@ -117,7 +117,10 @@ async fn a_change_that_was_moved_is_found_at_its_new_place_and_missed_at_its_old
 #[tokio::test]
 async fn links_that_were_altered_removed_or_put_in_another_order_are_found() {
     for (tampering, kind) in [
-        ("UPDATE bemi.chain SET made_at = made_at + interval '1 s' WHERE number = 2", "altered_link"),
+        (
+            "UPDATE bemi.chain SET made_at = made_at + interval '1 s' WHERE number = 2",
+            "altered_link",
+        ),
         ("UPDATE bemi.chain SET row_count = row_count + 1 WHERE number = 2", "altered_link"),
         ("UPDATE bemi.chain SET note = '{}' WHERE number = 1", "altered_link"),
         ("UPDATE bemi.chain SET kind = 'end' WHERE number = 1", "altered_link"),
@@ -135,7 +138,10 @@ async fn links_that_were_altered_removed_or_put_in_another_order_are_found() {
             "altered_rows",
         ),
         ("DELETE FROM bemi.chain_rows", "altered_rows"),
-        ("UPDATE bemi.chain_rows SET salts = overlay(salts PLACING '\\x00000000' FROM 1 FOR 4)", "altered_change"),
+        (
+            "UPDATE bemi.chain_rows SET salts = overlay(salts PLACING '\\x00000000' FROM 1 FOR 4)",
+            "altered_change",
+        ),
     ] {
         let chained = Chained::filled(None).await;
         chained.sql(&format!("BEGIN; {tampering}; COMMIT")).await;
