@@ -213,7 +213,9 @@ BEGIN
                                AND v.attgenerated = 'v' AND NOT v.attisdropped) AS has_virtual_columns
                 FROM (SELECT published AS oid
                       UNION SELECT tree.relid FROM pg_partition_tree(published) AS tree) AS tree
-                JOIN pg_class p ON p.oid = tree.oid
+                -- One by one: the server takes a tree to have a thousand tables, and would read all that there are.
+                CROSS JOIN LATERAL (SELECT c.oid, c.relkind, c.relpersistence, c.relreplident
+                                    FROM pg_class c WHERE c.oid = tree.oid OFFSET 0) AS p
                 WHERE p.relkind IN ('r', 'p') AND p.relpersistence = 'p'
             ), described AS (
                 SELECT a.attnum, a.attname, a.attgenerated <> '' AS is_generated,

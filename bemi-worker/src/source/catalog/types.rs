@@ -62,7 +62,9 @@ SELECT t.oid, t.typtype::text, t.typbasetype,
              SELECT FROM pg_catalog.pg_cast c
              WHERE c.castsource = t.oid AND c.casttarget = 'pg_catalog.json'::pg_catalog.regtype
                AND c.castmethod = 'f')
-FROM pg_catalog.pg_type t
+FROM part
+-- One by one: the server takes them to be many, and would read every type that there is.
+CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_type t WHERE t.oid = part.oid OFFSET 0) AS t
 LEFT JOIN LATERAL (
     SELECT d.xmin::text::bigint AS by, d.cmin::text::bigint AS command
     FROM pg_catalog.pg_depend d
@@ -73,8 +75,7 @@ LEFT JOIN LATERAL (
           ('pg_catalog.pg_type'::pg_catalog.regclass, t.oid,
            'pg_catalog.pg_class'::pg_catalog.regclass, t.typrelid))
     LIMIT 1
-) AS created ON true
-WHERE t.oid IN (SELECT oid FROM part)";
+) AS created ON true";
 
 /// A type, as the catalog describes it.
 enum Type {
