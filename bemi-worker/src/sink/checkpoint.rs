@@ -66,6 +66,20 @@ impl Checkpoint {
         Ok((Epoch(row.try_get(0)?), Lsn::from_bigint(row.try_get(1)?)))
     }
 
+    /// Whether nobody has taken an epoch since this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query.
+    pub(crate) async fn has_epoch(
+        client: &Client,
+        slot: &str,
+        epoch: Epoch,
+    ) -> Result<bool, Error> {
+        let newest = "SELECT 1 FROM bemi.checkpoint WHERE slot = $1 AND epoch = $2";
+        Ok(client.query_opt(newest, &[&slot, &epoch.0]).await?.is_some())
+    }
+
     /// Writes down that the WAL between two positions is lost. A gap that is met again is the same
     /// gap; it may have grown.
     ///

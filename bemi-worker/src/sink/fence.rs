@@ -1,7 +1,7 @@
 //! Takes the right to write over from the worker before.
 //!
-//! A worker that was stopped in the middle of its last commit holds the checkpoint for as long as it is
-//! stopped, and would keep its successor waiting. The successor has the slot by now, which the server gives
+//! A worker that was stopped in the middle of its last transaction holds rows of it, or the checkpoint, for
+//! as long as it is stopped, and would keep its successor waiting. The successor has the slot by now, which the server gives
 //! to one alone, so the other one cannot go on. Its session is ended: what it was committing is either
 //! there, and then the checkpoint says so, or it comes again.
 //!
@@ -46,7 +46,12 @@ pub(crate) async fn take_over(
             end_predecessors(client, slot).await?;
             Checkpoint::take_epoch(client, slot, timeline).await
         }
-        taken => taken,
+        Ok(taken) => {
+            // One that has rows in its transaction can no more commit them, and keeps us from storing them.
+            end_predecessors(client, slot).await?;
+            Ok(taken)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -59,11 +64,13 @@ async fn end_predecessors(client: &Client, slot: &str) -> Result<(), Error> {
             &format!(
                 "SELECT l.pid, pg_catalog.pg_terminate_backend(l.pid) \
                  FROM pg_catalog.pg_locks l \
+                 JOIN pg_catalog.pg_stat_activity a USING (pid) \
                  WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.mode = 'ShareLock' \
                    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
                                      WHERE d.datname = pg_catalog.current_database()) \
                    AND (l.classid::int8 << 32 | l.objid::int8) = {SIGN} \
-                   AND l.pid <> pg_catalog.pg_backend_pid()"
+                   AND l.pid <> pg_catalog.pg_backend_pid() \
+                   AND coalesce(a.state, '') <> 'idle'"
             ),
             &[&slot],
         )
@@ -74,7 +81,7 @@ async fn end_predecessors(client: &Client, slot: &str) -> Result<(), Error> {
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             warn!(
                 slot,
-                "the worker before this one holds the checkpoint, and this role may not end it"
+                "the worker before this one has not ended its transaction, and this role may not end it"
             );
             return Ok(());
         }
@@ -85,7 +92,7 @@ async fn end_predecessors(client: &Client, slot: &str) -> Result<(), Error> {
         warn!(
             slot,
             process,
-            "ended a session of the worker before this one, which had lost the slot and held the checkpoint"
+            "ended a session of the worker before this one, which had lost the slot in the middle of a transaction"
         );
     }
     Ok(())

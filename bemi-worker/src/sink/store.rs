@@ -1,8 +1,9 @@
 //! Storing batches of the stream.
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 
-use super::checkpoint::Epoch;
+use super::checkpoint::{Checkpoint, Epoch};
 use super::rows::{RowSink, failed};
 use crate::batch::{Batch, Boundary};
 use crate::chain::Chain;
@@ -68,10 +69,25 @@ impl Sink {
         mut batch: Batch,
     ) -> Result<Option<Boundary>, WorkerError> {
         let boundary = batch.boundary.take();
-        self.rows.write(batch).await?;
+        if let Err(error) = self.rows.write(batch).await {
+            return Err(self.replaced_or(error).await);
+        }
         let Some(boundary) = boundary else { return Ok(None) };
         self.commit(&boundary).await?;
         Ok(Some(boundary))
+    }
+
+    /// A change that is there already was stored by the worker that has taken over, if one has.
+    async fn replaced_or(&mut self, error: WorkerError) -> WorkerError {
+        let is_there = matches!(&error, WorkerError::Database { source, .. }
+            if source.code() == Some(&SqlState::UNIQUE_VIOLATION));
+        if !is_there || self.rows.roll_back().await.is_err() {
+            return error;
+        }
+        match Checkpoint::has_epoch(self.rows.client(), &self.slot, self.epoch).await {
+            Ok(false) => WorkerError::Replaced { slot: self.slot.clone() },
+            Ok(true) | Err(_) => error,
+        }
     }
 
     async fn commit(&mut self, boundary: &Boundary) -> Result<(), WorkerError> {

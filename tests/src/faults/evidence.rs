@@ -18,15 +18,14 @@ const DESTINATION_TABLES: [&str; 5] =
 /// The same of the tracked one.
 const SOURCE_TABLES: [&str; 2] = ["truth.log", "pg_replication_slots"];
 
-/// Writes everything into a folder of this seed in `folder`, and returns that.
+/// Writes everything into a folder of its own in `folder`, and returns that.
 pub(super) async fn keep(
     stage: &Stage,
     report: &RunReport,
     ended: &[Ended],
     folder: &Path,
 ) -> PathBuf {
-    let folder = folder.join(format!("seed-{}", report.plan.seed));
-    let _ = fs::remove_dir_all(&folder);
+    let folder = folder.join(format!("seed-{}-{}", report.plan.seed, stage.tracked().name()));
     fs::create_dir_all(&folder).unwrap();
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     write("report.txt", &format!("{}\n{}\n", report.plan, report.problems.join("\n")));

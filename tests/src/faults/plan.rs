@@ -64,6 +64,12 @@ impl Plan {
             .collect();
         Self { seed, place, clients, recovers_alone, steps }
     }
+
+    /// A plan with these steps, after which the worker has to recover by itself.
+    #[must_use]
+    pub fn of(place: Place, steps: Vec<(Duration, Fault)>) -> Self {
+        Self { seed: 0, place, clients: 3, recovers_alone: true, steps }
+    }
 }
 
 impl fmt::Display for Plan {

@@ -7,4 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod failpoints;
+mod forgotten;
 mod proxy;
+mod scenarios;
+mod takeover;
