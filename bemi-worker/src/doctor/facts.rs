@@ -3,7 +3,9 @@
 use bemi_core::Lsn;
 use tokio_postgres::{Client, Error};
 
+use super::chain::Chained;
 use super::drift::Drift;
+use super::exposed::Exposed;
 use super::failover::Standbys;
 use super::privileges::MissingPrivileges;
 use super::server::Server;
@@ -34,6 +36,8 @@ pub(super) struct Facts {
     pub(super) toasted: Vec<Toasted>,
     pub(super) privileges: MissingPrivileges,
     pub(super) drift: Drift,
+    pub(super) exposed: Exposed,
+    pub(super) chained: Chained,
 }
 
 /// That a table inherits from another, partitions aside: schema and name of both.
@@ -99,6 +103,12 @@ impl Facts {
             drift: Drift::read(destination, config)
                 .await
                 .map_err(WorkerError::database("read the worker's tables in the catalog"))?,
+            exposed: Exposed::read(config, source, destination)
+                .await
+                .map_err(WorkerError::database("read who may alter changes"))?,
+            chained: Chained::read(config, destination)
+                .await
+                .map_err(WorkerError::database("read the chain over what is stored"))?,
             found,
         })
     }

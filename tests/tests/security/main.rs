@@ -9,5 +9,7 @@
 )]
 
 mod append_only;
+mod injection;
 mod passwords;
 mod roles;
+mod secrets;

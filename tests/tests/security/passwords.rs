@@ -85,7 +85,11 @@ async fn a_password_may_stand_in_files() {
 #[tokio::test]
 async fn libpqs_password_file_is_read_as_libpq_reads_it() {
     let guarded = Guarded::new().await;
-    let line = format!("# ours\n127.0.0.1:*:{}:postgres:{}\n", guarded.database.name(), guarded.password());
+    let line = format!(
+        "# ours\n127.0.0.1:*:{}:postgres:{}\n",
+        guarded.database.name(),
+        guarded.password()
+    );
     let path = guarded.file(".pgpass", &line, 0o600);
     let output = guarded.worker(&["status"]).run_to_end().await;
     assert!(gets_in(&output), "{output}");
@@ -147,8 +151,7 @@ async fn a_server_that_knows_md5_hashes_alone_is_logged_in_to() {
     worker(&["setup", "--all-tables"]).run_to_end().await.assert_code(0);
     client.batch_execute("INSERT INTO t VALUES (1)").await.unwrap();
     worker(&["run", "--once"]).run_to_end().await.assert_code(0);
-    let stored: i64 =
-        client.query_one("SELECT count(*) FROM changes", &[]).await.unwrap().get(0);
+    let stored: i64 = client.query_one("SELECT count(*) FROM changes", &[]).await.unwrap().get(0);
     assert_eq!(stored, 1);
     // The hash of the password is of no use to who has but the wrong one.
     let output = worker(&["status"]).env("DB_PASSWORD", "wrong").run_to_end().await;

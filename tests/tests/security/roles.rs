@@ -55,7 +55,11 @@ async fn the_workers_role_stores_and_can_do_nothing_else() {
         .await;
     let role = role(&tracked, "run", "REPLICATION").await;
     tracked.setup(&["--grant-worker", &role]).await;
-    tracked.sql("INSERT INTO t VALUES (1, 'a'); UPDATE t SET secret = 'b'; CREATE TABLE later (id int)").await;
+    tracked
+        .sql(
+            "INSERT INTO t VALUES (1, 'a'); UPDATE t SET secret = 'b'; CREATE TABLE later (id int)",
+        )
+        .await;
     run_as(&tracked, &role, &["run", "--once"]).await.assert_code(0);
     assert_eq!(tracked.count().await, 2);
     run_as(&tracked, &role, &["status"]).await.assert_code(0);
@@ -158,7 +162,8 @@ async fn a_reader_reads_what_is_stored_and_how_whole_it_is_and_nothing_else() {
 #[tokio::test]
 async fn what_a_later_setup_adds_is_given_by_that_setup() {
     let tracked = Tracked::new(SCHEMA).await;
-    let (run, reader) = (role(&tracked, "run", "REPLICATION").await, role(&tracked, "reader", "").await);
+    let (run, reader) =
+        (role(&tracked, "run", "REPLICATION").await, role(&tracked, "reader", "").await);
     tracked.setup(&["--grant-worker", &run, "--grant-reader", &reader]).await;
     // As if these were of a version before.
     tracked.sql("DROP TABLE bemi.retention, bemi.chain_rows CASCADE").await;
