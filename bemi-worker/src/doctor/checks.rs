@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::finding::Diagnosis;
 use super::{
-    clock, context, coverage, drift, failover, privileges, record, retained, rules, server, toast,
+    chain, clock, context, coverage, drift, exposed, failover, privileges, record, retained, rules, server, toast,
     version,
 };
 use crate::WorkerError;
@@ -84,6 +84,8 @@ const DESTINATION: &[Check] = &[
     drift::indexes,
     drift::pack,
     privileges::check,
+    exposed::check,
+    chain::check,
     gaps,
 ];
 

@@ -10,12 +10,14 @@
 //! An area of checks is a file of its own: a `fn check(&Subject, &mut Diagnosis)` with a line in the
 //! lists of `checks.rs`, and, where it asks a server, its facts as a field of `Facts`.
 
+mod chain;
 mod checks;
 mod clock;
 mod context;
 mod coverage;
 mod declared;
 mod drift;
+mod exposed;
 mod facts;
 mod failover;
 mod finding;
