@@ -9,6 +9,7 @@ use bemi_core::record::{RecordError, RevertError};
 
 use crate::config::ConfigError;
 use crate::connect::{ConnectError, Fault};
+use crate::sink::TABLES_VERSION;
 
 /// Why the worker gave up.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,15 @@ pub enum WorkerError {
     NotSetUp {
         /// What is missing.
         what: String,
+    },
+
+    /// A later version of the worker has set the destination up.
+    #[error("{}", newer_tables(destination, *found))]
+    NewerTables {
+        /// The destination.
+        destination: String,
+        /// The version of its tables.
+        found: i32,
     },
 
     /// The replication slot is used by another process.
@@ -218,7 +228,7 @@ impl WorkerError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage { .. } => 2,
+            Self::Config(_) | Self::Usage { .. } | Self::ChainKey { .. } => 2,
             Self::Record(error) => match error {
                 RecordError::SeveralSlots { .. } => 2,
                 RecordError::NotSetUp { .. } | RecordError::OtherSource { .. } => 3,
@@ -235,7 +245,9 @@ impl WorkerError {
                 if problems.iter().any(not_allowed) { 6 } else { 3 }
             }
             Self::NoChain { .. } => 4,
-            Self::NotSetUp { .. } | Self::ChainKey { .. } | Self::Gap { .. } => 3,
+            Self::NotSetUp { .. }
+            | Self::NewerTables { .. }
+            | Self::Gap { .. } => 3,
             Self::Connect(_) => 6,
             Self::Database { source, .. } => match Fault::of(source) {
                 Fault::NotAllowed | Fault::Credentials | Fault::NoSuchDatabase => 6,
@@ -286,6 +298,13 @@ impl From<RecordError<tokio_postgres::Error>> for WorkerError {
             other => Self::Record(other),
         }
     }
+}
+
+/// What it means that the worker's tables are of a later version than it knows.
+pub(crate) fn newer_tables(destination: &str, found: i32) -> String {
+    format!(
+        "the worker's tables in {destination} were made by a later version of bemi-worker: they are of version {found}, and this one knows up to {TABLES_VERSION}; use that version, or a later one"
+    )
 }
 
 /// What the server said, with its hint; what it details may be row data, and stays out.

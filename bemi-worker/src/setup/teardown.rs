@@ -260,7 +260,7 @@ fn plan_destination(config: &Config, found: &Found, strangers: &Strangers, plan:
     if destination.has_own_tables || destination.checkpoint.is_some() {
         let mut sql = vec![
             "DROP TABLE IF EXISTS bemi.checkpoint, bemi.gaps, bemi.quarantine, bemi.backfill, bemi.table_events, \
-             bemi.retention"
+             bemi.retention, bemi.chain_heads, bemi.chain, bemi.chain_rows, bemi.erasures"
                 .to_owned(),
             append_only::drop_function(),
             drop_schema("bemi"),
