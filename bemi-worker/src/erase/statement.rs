@@ -148,10 +148,13 @@ impl Statement {
                      WHERE c.before - p.before_gone ? e OR c.after - p.after_gone ? e), '{{}}'), \
                  context = CASE WHEN p.context_gone = '{{}}' THEN c.context ELSE \
                      c.context - p.context_gone || pg_catalog.jsonb_build_object('_bemi', \
-                         coalesce(c.context -> '_bemi', '{{}}') - 'raw' || pg_catalog.jsonb_build_object('erased', \
+                         CASE pg_catalog.jsonb_typeof(c.context -> '_bemi') WHEN 'object' \
+                             THEN c.context -> '_bemi' ELSE '{{}}' END - 'raw' || pg_catalog.jsonb_build_object('erased', \
                              (SELECT pg_catalog.jsonb_agg(DISTINCT e.k ORDER BY e.k) \
                               FROM (SELECT pg_catalog.unnest(p.context_gone) AS k UNION \
-                                    SELECT pg_catalog.jsonb_array_elements_text(c.context #> '{{_bemi,erased}}')) AS e))) END \
+                                    SELECT pg_catalog.jsonb_array_elements_text( \
+                                        CASE pg_catalog.jsonb_typeof(c.context #> '{{_bemi,erased}}') WHEN 'array' \
+                                        THEN c.context #> '{{_bemi,erased}}' ELSE '[]' END)) AS e))) END \
              FROM page AS p WHERE c.id = p.id AND c.committed_at = p.committed_at \
              RETURNING c.id, c.commit_position, c.sequence, (c.committed_at AT TIME ZONE 'UTC')::date, \
                        {digest}, c.schema || '.' || c.\"table\", c.operation",
