@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use bemi_core::Lsn;
+use bemi_core::{HEARTBEAT_PREFIX, Lsn};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,6 +31,16 @@ const LOOK_MAX: Duration = Duration::from_secs(10);
 /// A worker that catches up is left to it, as long as there is less to store than ever since the limit was
 /// reached, and once in this time at least.
 const WITHOUT_PROGRESS_MAX: Duration = Duration::from_secs(30);
+
+/// The same where the worker has stored most of what the slot holds. The server lets go of it some time later,
+/// as transactions end that are open.
+const RELEASE_WITHOUT_PROGRESS_MAX: Duration = Duration::from_secs(300);
+
+/// From this much on, in bytes, a slot that holds what is stored already is worth a heartbeat.
+const PINNED_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// How often that is sent. The server looks which transactions are open as often.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long our own server process may take to let go of the slot.
 const RELEASE_MAX: Duration = Duration::from_secs(30);
@@ -125,7 +135,9 @@ async fn give_up(
 ) -> Result<Option<String>, WorkerError> {
     // Anew: it may have become less, or another slot, since somebody asked for this.
     let (source, seen) = look(None, config).await?;
-    let Some(held) = seen.held.filter(|held| held.bytes > limit.max.bytes()) else { return Ok(None) };
+    let Some(held) = seen.held.filter(|held| held.bytes > limit.max.bytes()) else {
+        return Ok(None);
+    };
     let read = WorkerError::database("read the replication slot in the source");
     let Some(slot) = SlotState::read(&source, &config.slot).await.map_err(read)? else {
         return Ok(None);
@@ -180,10 +192,17 @@ async fn watch(config: Config, limit: RetainedWal, tell: mpsc::Sender<()>, metri
     let mut session = None;
     let log = Log::default();
     let mut patience = Patience::default();
+    let mut heartbeat_at = None;
     loop {
         let asked = tokio::time::timeout(LOOK_MAX, look(session.take(), &config)).await;
         match asked {
             Ok(Ok((client, seen))) => {
+                let is_due =
+                    heartbeat_at.is_none_or(|at: Instant| at.elapsed() >= HEARTBEAT_INTERVAL);
+                if is_due && seen.held.as_ref().is_some_and(|held| held.is_pinned(limit)) {
+                    heartbeat_at = Some(Instant::now());
+                    beat(&client).await;
+                }
                 session = Some(client);
                 metrics.source_asked(seen.reading());
                 let held = seen.held.as_ref();
@@ -217,10 +236,7 @@ async fn connect(config: &Config) -> Result<Client, WorkerError> {
     Ok(client)
 }
 
-async fn look(
-    session: Option<Client>,
-    config: &Config,
-) -> Result<(Client, Seen), WorkerError> {
+async fn look(session: Option<Client>, config: &Config) -> Result<(Client, Seen), WorkerError> {
     let client = match session {
         Some(client) => client,
         None => connect(config).await?,
@@ -271,11 +287,41 @@ impl Seen {
     }
 }
 
+/// Has the worker acknowledge where it is, on a server that gives it no other reason to: only then does the
+/// server look what the slot needs no longer.
+async fn beat(client: &Client) {
+    let emit = format!("SELECT pg_catalog.pg_logical_emit_message(true, '{HEARTBEAT_PREFIX}', '')");
+    let beaten = tokio::time::timeout(LOOK_MAX, client.batch_execute(&emit)).await;
+    if let Ok(Err(error)) = beaten {
+        debug!(%error, "cannot send a heartbeat");
+    }
+}
+
+impl Held {
+    /// Whether most of it is stored.
+    fn is_stored(&self) -> bool {
+        self.unstored_bytes < self.bytes / 2
+    }
+
+    /// Whether it is much, and most of it is stored.
+    fn is_pinned(&self, limit: RetainedWal) -> bool {
+        self.is_stored() && self.bytes > PINNED_BYTES_MIN.min(limit.max.bytes() / 2)
+    }
+}
+
 /// How long a slot may hold too much.
 #[derive(Debug, Default)]
 struct Patience {
-    /// The least that was to be stored since the limit was reached, in bytes, and when that was.
-    least: Option<(u64, Instant)>,
+    least: Option<Least>,
+}
+
+/// The least that the slot held since the limit was reached, and that was to be stored, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    bytes: u64,
+    unstored_bytes: u64,
+    /// Since when neither has become less.
+    since: Instant,
 }
 
 impl Patience {
@@ -285,12 +331,18 @@ impl Patience {
             self.least = None;
             return false;
         };
-        match self.least {
-            Some((least, since)) if held.unstored_bytes >= least => {
-                now.saturating_duration_since(since) >= WITHOUT_PROGRESS_MAX
+        let (bytes, unstored_bytes) = (held.bytes, held.unstored_bytes);
+        match &mut self.least {
+            Some(least) if bytes >= least.bytes && unstored_bytes >= least.unstored_bytes => {
+                let max = if held.is_stored() {
+                    RELEASE_WITHOUT_PROGRESS_MAX
+                } else {
+                    WITHOUT_PROGRESS_MAX
+                };
+                now.saturating_duration_since(least.since) >= max
             }
-            _ => {
-                self.least = Some((held.unstored_bytes, now));
+            least => {
+                *least = Some(Least { bytes, unstored_bytes, since: now });
                 false
             }
         }
@@ -312,7 +364,7 @@ impl Log {
         let bytes = ByteSize::new(held.bytes).rounded();
         let unstored = ByteSize::new(held.unstored_bytes).rounded();
         if held.bytes > max.bytes() {
-            let what = if held.unstored_bytes < held.bytes / 2 {
+            let what = if held.is_stored() {
                 "the slot holds too much WAL, most of it for transactions that are open in the source: end them, see pg_stat_activity and pg_prepared_xacts"
             } else {
                 "the slot holds too much WAL that is not stored, on the disk of the source: see what keeps the worker or the destination"
@@ -382,8 +434,17 @@ mod tests {
 
     #[test]
     fn one_that_falls_behind_while_it_stores_is_not() {
-        let falling_behind: Vec<_> = (0..50).map(|look| held(900 + look, 300 + look)).collect();
+        let falling_behind: Vec<_> = (0..50).map(|look| held(900 + look, 600 + look)).collect();
         assert_eq!(ends_after(&falling_behind), Some(3));
+    }
+
+    #[test]
+    fn what_is_stored_the_server_may_hold_for_longer_and_not_for_ever() {
+        let pinned: Vec<_> = (0..50).map(|look| held(900 + look, 10)).collect();
+        assert_eq!(ends_after(&pinned), Some(30));
+        assert!(
+            held(900, 10).unwrap().is_pinned(LIMIT) && !held(900, 600).unwrap().is_pinned(LIMIT)
+        );
     }
 
     #[test]
