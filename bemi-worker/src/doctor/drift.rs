@@ -125,7 +125,8 @@ pub(super) fn own_tables(subject: &Subject<'_>, diagnosis: &mut Diagnosis) {
             lacking.join(", "),
             "an older version of the worker has made it, or somebody has altered it: what the worker writes \
              there fails",
-            "run `bemi-worker setup`, which brings it up to date; a type that somebody has changed, put back",
+            "run `bemi-worker setup`, which brings an older version up to date; what somebody has altered, put back \
+             by ALTER TABLE: a plain setup of another database shows how it was",
         );
     } else if beyond.is_empty() {
         diagnosis.ok("B065", "the worker's own tables are as this version makes them");
