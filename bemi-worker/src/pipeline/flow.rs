@@ -274,18 +274,19 @@ impl Flow {
     }
 
     /// Makes sure that a silent source is there: nothing else would tell of a network that was cut.
+    /// Its connection can be lost without a word, while the others are well: then the server has ended the
+    /// process that streams.
     async fn ask_source(&self) -> Result<(), WorkerError> {
-        let asked =
-            tokio::time::timeout(ANSWER_MAX, self.catalog.client().simple_query("SELECT 1"));
-        match asked.await {
-            Ok(Ok(_)) => Ok(()),
+        let lost = |why: String| WorkerError::Replication { why, fault: Fault::Transient };
+        match tokio::time::timeout(ANSWER_MAX, self.catalog.streaming_process()).await {
+            Ok(Ok(process)) if process == self.process() => Ok(()),
+            Ok(Ok(_)) => Err(lost("the connection of the stream was lost on the way".to_owned())),
             Ok(Err(error)) => {
                 Err(WorkerError::database("ask the source whether it is there")(error))
             }
-            Err(_) => Err(WorkerError::Replication {
-                why: format!("the source has not answered for {} s", ANSWER_MAX.as_secs()),
-                fault: Fault::Transient,
-            }),
+            Err(_) => {
+                Err(lost(format!("the source has not answered for {} s", ANSWER_MAX.as_secs())))
+            }
         }
     }
 

@@ -59,13 +59,12 @@ struct Supervised {
     fate: Fate,
 }
 
-/// What was done to a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Nothing,
-    Killed,
-    Stopped,
-    FailsAtPoint,
+/// What was done to a worker; it may be several things, and it may have ended by the first one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Fate {
+    is_killed: bool,
+    is_told_to_stop: bool,
+    has_failpoint: bool,
 }
 
 /// A worker that is no more.
@@ -103,7 +102,7 @@ impl Supervisor {
     /// Kills the worker.
     pub(super) fn kill(&self) {
         self.workers().with_main(|main| {
-            main.fate = Fate::Killed;
+            main.fate.is_killed = true;
             main.worker.kill_9();
         });
     }
@@ -111,7 +110,7 @@ impl Supervisor {
     /// Tells the worker to stop.
     pub(super) fn stop(&self) {
         self.workers().with_main(|main| {
-            main.fate = Fate::Stopped;
+            main.fate.is_told_to_stop = true;
             main.worker.terminate();
         });
     }
@@ -146,7 +145,7 @@ impl Supervisor {
     pub(super) fn kill_guest(&self, number: u32) {
         let mut workers = self.workers();
         if let Some(guest) = workers.running.iter_mut().find(|worker| worker.number == number) {
-            guest.fate = Fate::Killed;
+            guest.fate.is_killed = true;
             guest.worker.kill_9();
         }
     }
@@ -158,6 +157,7 @@ impl Supervisor {
         let deadline = Instant::now() + STOP_MAX;
         while !self.workers().running.is_empty() {
             if Instant::now() > deadline {
+                // Nothing says that it may: it is told as what is wrong.
                 for supervised in &mut self.workers().running {
                     supervised.worker.kill_9();
                 }
@@ -180,12 +180,8 @@ impl Ended {
         let Self { number, output, fate } = self;
         let Output { code, stderr, .. } = output;
         let is_well = match code {
-            None => match fate {
-                Fate::Killed => true,
-                Fate::FailsAtPoint => stderr.contains("failpoint"),
-                Fate::Nothing | Fate::Stopped => false,
-            },
-            Some(0) => *fate == Fate::Stopped,
+            None => fate.is_killed || (fate.has_failpoint && stderr.contains("failpoint")),
+            Some(0) => fate.is_told_to_stop,
             // Another worker has the slot, or has taken it over.
             Some(1) => stderr.contains("in use") || stderr.contains("taken over"),
             // A server was not there when it started.
@@ -198,7 +194,7 @@ impl Ended {
         };
         let last = stderr.lines().next_back().unwrap_or_default();
         (!is_well || stderr.contains("panicked"))
-            .then(|| format!("worker {number} {how} ({fate:?} was done to it): {last}"))
+            .then(|| format!("worker {number} {how}, {fate:?}: {last}"))
     }
 }
 
@@ -216,7 +212,7 @@ impl Workers {
             .env("DATABASE_URL", source)
             .env("DESTINATION_DATABASE_URL", destination)
             .env("BEMI_SLOT", slot);
-        let fate = if failpoint.is_some() { Fate::FailsAtPoint } else { Fate::Nothing };
+        let fate = Fate { has_failpoint: failpoint.is_some(), ..Fate::default() };
         if let Some(failpoint) = failpoint {
             command = command.env(ENVIRONMENT, failpoint);
         }

@@ -20,6 +20,7 @@ use self::encoding::Encoding;
 use self::key::{Doubt, KEY, Key, TableNow, key_of};
 use self::types::{TYPES, Types};
 use self::validity::{Moment, Readings};
+use super::SlotState;
 use super::rules::AppliedRules;
 use crate::config::{MaskKey, SlotName};
 use crate::decode::Relation;
@@ -76,6 +77,16 @@ impl Catalog {
     /// The connection.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The server process that streams from the slot, if one does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query.
+    pub(crate) async fn streaming_process(&self) -> Result<Option<i32>, tokio_postgres::Error> {
+        let slot = SlotState::read(&self.client, &self.slot).await?;
+        Ok(slot.and_then(|slot| slot.active_process))
     }
 
     /// Waits until what a transaction of the stream did to the catalog can be seen. The stream has a
