@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, Side};
 use crate::render::ChangeWriter;
 use crate::setup::inspect::{Installation, RecordKind};
 use crate::setup::table_events;
-use crate::sink::{Checkpoint, Sink, prepare_session, take_over};
+use crate::sink::{Checkpoint, Sink, check_version, prepare_session, take_over};
 use crate::source::{
     Catalog, Gap, GivenUp, SlotState, Stream, System, check_gap, create_slot, drop_slot,
 };
@@ -38,6 +38,7 @@ pub(super) async fn open(
         .inspect_err(|_| metrics.blame(Side::Destination))?;
     let at_destination = |_: &WorkerError| metrics.blame(Side::Destination);
     prepare_session(&destination).await.inspect_err(at_destination)?;
+    check_version(&destination, &config.destination).await?;
     let (slot, checkpoint) = readiness::check(&source, &destination, config).await?;
     readiness::check_giving_up(&source, config, options).await?;
     let mut start = checkpoint.position;

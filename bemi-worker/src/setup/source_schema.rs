@@ -55,6 +55,28 @@ pub(crate) const CREATE_GIVEN_UP: &str = "CREATE TABLE IF NOT EXISTS bemi.given_
     given_up_at timestamptz NOT NULL DEFAULT now()
 )";
 
+/// Brings the tables of versions before to what [`CREATE_TABLES`] makes, and moves what they hold: one policy
+/// for all replica identities, and columns that were left out before there were other rules for columns.
+pub(crate) const UPGRADE_TABLES: &str = "DO $bemi$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_attribute
+               WHERE attrelid = 'bemi.settings'::pg_catalog.regclass AND attname = 'replica_identity'
+                 AND NOT attisdropped) THEN
+        INSERT INTO bemi.full_identity (pattern, schema_like, table_like)
+        SELECT '*.*', '%', '%' FROM bemi.settings WHERE replica_identity = 'full'
+        ON CONFLICT DO NOTHING;
+        ALTER TABLE bemi.settings DROP COLUMN replica_identity;
+    END IF;
+    IF pg_catalog.to_regclass('bemi.excluded_columns') IS NOT NULL THEN
+        INSERT INTO bemi.column_rules (pattern, rule, mask)
+        SELECT pg_catalog.concat_ws('.', schema_name, table_name, column_name), 'mask', 'drop'
+        FROM bemi.excluded_columns
+        ON CONFLICT DO NOTHING;
+        DROP TABLE bemi.excluded_columns;
+    END IF;
+END
+$bemi$";
+
 /// The tables of [`CREATE_TABLES`], and nothing else, in the order in which to drop them.
 pub(crate) const TABLES: [&str; 6] = [
     "bemi.given_up",

@@ -15,9 +15,11 @@ mod rows;
 mod store;
 mod table_events;
 mod tables;
+mod version;
 
 pub(crate) use self::checkpoint::Checkpoint;
 pub(crate) use self::fence::take_over;
 pub(crate) use self::rows::{RowSink, Written, prepare_session};
 pub(crate) use self::store::Sink;
-pub(crate) use self::tables::{CREATE_STATEMENTS, READ_VERSION, TABLES_VERSION};
+pub(crate) use self::tables::{CREATE_STATEMENTS, TABLES_VERSION};
+pub(crate) use self::version::{check_version, tables_version};

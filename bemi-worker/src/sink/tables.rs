@@ -7,16 +7,18 @@
 pub(crate) const CREATE_STATEMENTS: &[&str] = &[
     "CREATE SCHEMA IF NOT EXISTS bemi",
     CREATE_CHECKPOINT,
-    CREATE_GAPS,
     // Of versions before.
+    "ALTER TABLE bemi.checkpoint \
+         ADD COLUMN IF NOT EXISTS changes_ignored bigint NOT NULL DEFAULT 0",
+    CREATE_GAPS,
     "ALTER TABLE bemi.gaps ADD COLUMN IF NOT EXISTS kind text NOT NULL DEFAULT 'lost' \
          CHECK (kind IN ('lost', 'expired'))",
     "ALTER TABLE bemi.gaps ADD COLUMN IF NOT EXISTS kept_since timestamptz",
     CREATE_RETENTION,
     CREATE_QUARANTINE,
     CREATE_BACKFILL,
-    // Of versions before.
-    "ALTER TABLE bemi.backfill ADD COLUMN IF NOT EXISTS began_at_position bigint",
+    "ALTER TABLE bemi.backfill ADD COLUMN IF NOT EXISTS key_last bytea[], \
+         ADD COLUMN IF NOT EXISTS began_at_position bigint",
     CREATE_TABLE_EVENTS,
     "CREATE INDEX IF NOT EXISTS table_events_table_idx ON bemi.table_events \
          (schema, \"table\", commit_position, sequence, ordinal)",
@@ -41,11 +43,16 @@ pub(crate) const CREATE_STATEMENTS: &[&str] = &[
 /// `tests/tests/upgrades/`.
 pub(crate) const TABLES_VERSION: i32 = 2;
 
-/// Reads the version of the tables that are there; null where they are of before it was noted down.
-pub(crate) const READ_VERSION: &str = "\
-SELECT pg_catalog.substring(
-    pg_catalog.obj_description(pg_catalog.to_regclass('bemi.checkpoint'), 'pg_class'),
-    'Tables of version ([0-9]{1,9})\\.')::integer";
+/// The oldest version into which this worker stores. Where later versions only add what can be done
+/// without, it stays.
+pub(super) const TABLES_VERSION_MIN: i32 = 2;
+
+/// Whether there are tables, and of which version; null where they are of before it was noted down.
+pub(super) const READ_VERSION: &str = "\
+SELECT pg_catalog.to_regclass('bemi.checkpoint') IS NOT NULL,
+       pg_catalog.substring(
+           pg_catalog.obj_description(pg_catalog.to_regclass('bemi.checkpoint'), 'pg_class'),
+           'Tables of version ([0-9]{1,9})\\.')::integer";
 
 /// How far the changes of one slot are stored. `position` is the end of the last stored transaction,
 /// or of idle WAL behind it: replication starts there, and the slot is never acknowledged beyond it.

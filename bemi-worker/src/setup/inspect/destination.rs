@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::partitions::Shape;
 use crate::setup::append_only;
 use crate::setup::sql_pack::InstalledPack;
-use crate::sink::{Checkpoint, READ_VERSION, TABLES_VERSION};
+use crate::sink::{Checkpoint, TABLES_VERSION, tables_version};
 
 /// The tables of the worker's own.
 const OWN_TABLES: [&str; 10] = [
@@ -45,6 +45,8 @@ pub(crate) struct Destination {
     pub(crate) may_use_changes_schema: bool,
     /// Whether all of the worker's own tables are there, as this version has them.
     pub(crate) has_own_tables: bool,
+    /// Of which version they are, where that is a later one than this worker knows.
+    pub(crate) newer_version: Option<i32>,
     pub(crate) changes: Option<ChangesTable>,
     /// What partitions `changes` has.
     pub(crate) shape: Shape,
@@ -126,12 +128,12 @@ impl Destination {
         let may_use_schema: Option<bool> = facts.try_get(5)?;
         let may_use_changes_schema: Option<bool> = facts.try_get(6)?;
         let mut has_own_tables = may_use_schema == Some(true);
+        let version = if has_own_tables { tables_version(client).await? } else { None };
         for table in OWN_TABLES {
             has_own_tables = has_own_tables && exists(client, table).await?;
         }
         if has_own_tables {
-            let version: Option<i32> = client.query_one(READ_VERSION, &[]).await?.try_get(0)?;
-            has_own_tables = version == Some(TABLES_VERSION);
+            has_own_tables = version >= Some(TABLES_VERSION);
         }
         let has_checkpoint = may_use_schema == Some(true) && exists(client, "checkpoint").await?;
         let checkpoint = if has_checkpoint {
@@ -165,6 +167,7 @@ impl Destination {
             has_changes_schema: may_use_changes_schema.is_some(),
             may_use_changes_schema: may_use_changes_schema.unwrap_or(true),
             has_own_tables,
+            newer_version: version.filter(|version| *version > TABLES_VERSION),
             changes: read_changes(client, &config.changes_schema).await?,
             shape: Shape::read(client, &config.changes_schema).await?,
             checkpoint,

@@ -96,6 +96,8 @@ pub(crate) struct Installation {
     pub(crate) publication: Option<String>,
     /// Whether there is the table of slots that were given up; versions before had none.
     pub(crate) has_given_up: bool,
+    /// Whether some of it is in tables that this version does not have.
+    pub(crate) is_older: bool,
 }
 
 /// Something that setup made or changed.
@@ -368,14 +370,50 @@ async fn read_installation(client: &Client) -> Result<Installation, Error> {
         let patterns = if row.try_get(1)? { &mut found.excluded } else { &mut found.tracked };
         patterns.insert(row.try_get(0)?);
     }
-    found.column_rules = StoredRule::read(client).await?;
-    for row in client.query("SELECT pattern FROM bemi.full_identity", &[]).await? {
-        found.full.insert(row.try_get(0)?);
+    let is_current: bool = client.query_one(ARE_RECORDS_CURRENT, &[]).await?.try_get(0)?;
+    found.is_older = !is_current;
+    if found.is_older {
+        read_older_rules(client, &mut found).await?;
+    }
+    if exists(client, "column_rules").await? {
+        found.column_rules.extend(StoredRule::read(client).await?);
+    }
+    if exists(client, "full_identity").await? {
+        for row in client.query("SELECT pattern FROM bemi.full_identity", &[]).await? {
+            found.full.insert(row.try_get(0)?);
+        }
     }
     if let Some(row) = client.query_opt("SELECT publication FROM bemi.settings", &[]).await? {
         found.publication = Some(row.try_get(0)?);
     }
     Ok(found)
+}
+
+/// Whether the records are as this version has them, and not as versions before had them.
+const ARE_RECORDS_CURRENT: &str = "
+SELECT pg_catalog.to_regclass('bemi.column_rules') IS NOT NULL
+       AND pg_catalog.to_regclass('bemi.full_identity') IS NOT NULL
+       AND pg_catalog.to_regclass('bemi.excluded_columns') IS NULL
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                       WHERE attrelid = pg_catalog.to_regclass('bemi.settings')
+                         AND attname = 'replica_identity' AND NOT attisdropped)";
+
+/// The rules that are in tables which this version does not have: setup moves them.
+async fn read_older_rules(client: &Client, found: &mut Installation) -> Result<(), Error> {
+    let full = "SELECT EXISTS (SELECT FROM bemi.settings AS s
+                               WHERE pg_catalog.to_jsonb(s) ->> 'replica_identity' = 'full')";
+    if client.query_one(full, &[]).await?.try_get(0)? {
+        found.full.insert("*.*".to_owned());
+    }
+    if exists(client, "excluded_columns").await? {
+        let columns = "SELECT pg_catalog.concat_ws('.', schema_name, table_name, column_name)
+                       FROM bemi.excluded_columns";
+        for row in client.query(columns, &[]).await? {
+            let mask = Some("drop".to_owned());
+            found.column_rules.push(StoredRule { pattern: row.try_get(0)?, mask });
+        }
+    }
+    Ok(())
 }
 
 /// What newer servers have is asked for by name, so that older ones take the query, too.

@@ -24,6 +24,11 @@ pub(super) fn plan(config: &Config, source: &Source, rules: &Rules, plan: &mut P
         let what = "create the table bemi.given_up, for slots that a worker gives up";
         plan.source(what, vec![source_schema::CREATE_GIVEN_UP.to_owned()]);
     }
+    if source.installation.as_ref().is_some_and(|installation| installation.is_older) {
+        let mut sql = source_schema::CREATE_TABLES.map(str::to_owned).to_vec();
+        sql.push(source_schema::UPGRADE_TABLES.to_owned());
+        plan.source("bring the records of setup in schema bemi up to date", sql);
+    }
     let none = Installation::default();
     let before = source.installation.as_ref().unwrap_or(&none);
     plan_settings(config, before, plan);

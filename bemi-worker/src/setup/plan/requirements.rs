@@ -4,6 +4,7 @@ use bemi_core::changes_table::TABLE;
 
 use super::{Plan, adopt, belongs, columns, context, ddl, names, publication};
 use crate::config::Config;
+use crate::error::newer_tables;
 use crate::config::identity::IdentityRule;
 use crate::config::pattern::{Exclusion, TablePattern};
 use crate::setup::inspect::{Found, RecordKind, Table};
@@ -41,6 +42,9 @@ fn check_server(config: &Config, found: &Found, plan: &mut Plan) {
             "{} is a standby, where nothing can be stored; connect to the primary",
             config.destination
         ));
+    }
+    if let Some(found) = found.destination.newer_version {
+        plan.problems.requirement(newer_tables(&config.destination.to_string(), found));
     }
     if source.wal_level != "logical" {
         plan.problems.requirement(format!(

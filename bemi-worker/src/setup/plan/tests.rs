@@ -75,6 +75,7 @@ fn found(tables: Vec<Table>) -> Found {
         sql_pack: InstalledPack::default(),
         has_tamper_evidence: false,
         has_past_schema: false,
+        newer_version: None,
         shape: crate::partitions::Shape::Missing,
         is_append_only: false,
     };
