@@ -23,7 +23,7 @@ use bemi_core::Origin;
 use serde::Serialize;
 use tokio_postgres::{Client, Error};
 
-pub(in crate::chain) use self::links::{ExpiredNote, last_expired};
+pub(in crate::chain) use self::links::last_expired;
 pub use self::report::{ChainHead, ChangePlace, Finding, FindingKind, VerifyReport};
 use self::rows::Rows;
 use super::HeadState;

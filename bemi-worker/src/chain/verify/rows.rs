@@ -344,11 +344,11 @@ impl<'a> Rows<'a> {
             // It will go with the others of its day.
             report.expired += 1;
             return Ok(());
-        } else if self.is_uncovered(change) {
-            report.uncovered += 1;
-            return Ok(());
         } else if !is_of(&self.origins, change) && is_of(&self.others, change) {
             report.others += 1;
+            return Ok(());
+        } else if self.is_uncovered(change) {
+            report.uncovered += 1;
             return Ok(());
         }
         let day = utc_day(change.committed_at);
