@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::retention_options::RetentionOptions;
 use crate::WorkerError;
 use crate::config::{Config, Retention};
+use crate::partitions::Maintenance;
 use crate::retention;
 
 const AFTER_HELP: &str = "\
@@ -37,7 +38,8 @@ pub(super) async fn run(
     let (report, would) = if arguments.dry_run {
         (retention::preview(config, retention).await?, "would ")
     } else {
-        (retention::maintain(config, retention).await?, "")
+        let session = Maintenance::alone(config).await?;
+        (retention::maintain(session, config, retention).await?, "")
     };
     let mut out = io::stdout();
     for step in &report.steps {

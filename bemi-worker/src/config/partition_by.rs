@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn a_partition_begins_and_ends_at_midnight_in_utc() {
         let around = |by: PartitionBy, text| (by.start(at(text)), by.end(at(text)));
-        let days = |from: &str, to: &str| (at(&format!("{from}T00:00Z")), at(&format!("{to}T00:00Z")));
+        let days =
+            |from: &str, to: &str| (at(&format!("{from}T00:00Z")), at(&format!("{to}T00:00Z")));
         let late = "2026-11-22T23:59:59.999999Z";
         assert_eq!(around(PartitionBy::Day, late), days("2026-11-22", "2026-11-23"));
         assert_eq!(around(PartitionBy::Week, late), days("2026-11-16", "2026-11-23"));

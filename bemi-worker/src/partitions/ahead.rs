@@ -53,7 +53,8 @@ pub(crate) async fn tend(
     let failed = || WorkerError::database("make partitions of changes");
     let mut tended = Tended::default();
     if layout.has_default {
-        let why = "changes has a DEFAULT partition, which is not of bemi's making: nothing is made ahead";
+        let why =
+            "changes has a DEFAULT partition, which is not of bemi's making: nothing is made ahead";
         tended.postponed = Some(why.to_owned());
         return Ok(tended);
     }
@@ -71,10 +72,8 @@ pub(crate) async fn tend(
     let Some(from) = last.from else { return Ok(tended) };
     let wanted = wanted_end(by, now);
     // What a bound that was being changed has left behind would refuse rows.
-    let release = format!(
-        "ALTER TABLE {} DROP CONSTRAINT IF EXISTS {BOUND_CONSTRAINT}",
-        last.qualified
-    );
+    let release =
+        format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {BOUND_CONSTRAINT}", last.qualified);
     if has_bound(session.client(), &last.qualified).await.map_err(failed())? {
         session.together(&[release.clone()], LOCK_TIMEOUT_SHORT).await.map_err(failed())?;
     }
@@ -202,9 +201,8 @@ async fn bind(
 ) -> Result<(), WorkerError> {
     let failed = || WorkerError::database("check the bounds of a partition of changes");
     let table = &partition.qualified;
-    let add = format!(
-        "ALTER TABLE {table} ADD CONSTRAINT {BOUND_CONSTRAINT} CHECK ({bound}) NOT VALID"
-    );
+    let add =
+        format!("ALTER TABLE {table} ADD CONSTRAINT {BOUND_CONSTRAINT} CHECK ({bound}) NOT VALID");
     session.together(&[add], LOCK_TIMEOUT_SHORT).await.map_err(failed())?;
     let validate = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {BOUND_CONSTRAINT}");
     session.together(&[validate], LOCK_TIMEOUT).await.map_err(failed())
@@ -222,10 +220,7 @@ async fn has_bound(client: &Client, table: &str) -> Result<bool, Error> {
 }
 
 /// The first and the last commit time in a partition, by its key.
-async fn span(
-    client: &Client,
-    partition: &str,
-) -> Result<Option<(Timestamp, Timestamp)>, Error> {
+async fn span(client: &Client, partition: &str) -> Result<Option<(Timestamp, Timestamp)>, Error> {
     let row = client
         .query_one(&format!("SELECT min(committed_at), max(committed_at) FROM {partition}"), &[])
         .await?;

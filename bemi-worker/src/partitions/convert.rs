@@ -19,11 +19,11 @@ use postgres_protocol::escape::escape_identifier;
 use tokio_postgres::{Client, Error};
 use tracing::info;
 
+use super::LOCK_TIMEOUT_SHORT;
 use super::ahead::{first_partitions, is_busy, parent};
 use super::layout::{Layout, Shape};
 use super::session::Maintenance;
 use super::statements::{BOUND_CONSTRAINT, attach, comment, qualified};
-use super::LOCK_TIMEOUT_SHORT;
 use crate::config::PartitionBy;
 use crate::error::{Problems, WorkerError};
 
@@ -129,7 +129,9 @@ async fn boundary(
     let latest: Option<Timestamp> = row.try_get(1)?;
     let checked: Option<Timestamp> = row.try_get(2)?;
     let soon = now.checked_add(1.hours()).unwrap_or(now);
-    if let Some(checked) = checked.filter(|checked| *checked > soon && by.start(*checked) == *checked) {
+    if let Some(checked) =
+        checked.filter(|checked| *checked > soon && by.start(*checked) == *checked)
+    {
         return Ok((checked, true));
     }
     let room = now.checked_add(ROOM_HOURS.hours()).unwrap_or(now);
@@ -217,6 +219,8 @@ SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, 0)
 FROM pg_catalog.pg_depend d
 WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = $1::text::regclass
   AND d.deptype = 'n' AND d.classid NOT IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_trigger'::regclass)
+  AND NOT (d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid IN (
+      SELECT k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = $1::text::regclass))
 UNION
 SELECT pg_catalog.pg_describe_object('pg_catalog.pg_class'::regclass, r.ev_class, 0)
 FROM pg_catalog.pg_depend d

@@ -30,7 +30,9 @@ pub(super) async fn preview(
 ) -> Result<(), WorkerError> {
     let to = retention.midnight(now(client).await?);
     if is_there(client, schema, to, retention.horizon(now(client).await?)).await? {
-        report.steps.push(format!("delete the rows of {schema}.changes that were committed before {to}"));
+        report
+            .steps
+            .push(format!("delete the rows of {schema}.changes that were committed before {to}"));
     }
     Ok(())
 }

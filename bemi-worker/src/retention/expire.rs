@@ -47,11 +47,8 @@ pub(super) async fn finish(
             Err(error) => return Err(failed()(error)),
         }
     }
-    let rows = session
-        .client()
-        .query(UNFINISHED, &[&layout.schema, &table])
-        .await
-        .map_err(failed())?;
+    let rows =
+        session.client().query(UNFINISHED, &[&layout.schema, &table]).await.map_err(failed())?;
     for row in rows {
         let relation: String = row.try_get(0).map_err(failed())?;
         remove(session, &layout.schema, &relation, report).await?;
@@ -209,5 +206,7 @@ async fn remove(
 }
 
 fn in_use(partition: &str) -> String {
-    format!("{partition} is in use: a transaction that began before has not ended (see pg_stat_activity)")
+    format!(
+        "{partition} is in use: a transaction that began before has not ended (see pg_stat_activity)"
+    )
 }

@@ -38,7 +38,7 @@ pub(crate) struct Report {
     pub(crate) deleted: u64,
 }
 
-/// Makes partitions ahead, and drops what is too old.
+/// Makes partitions ahead, and drops what is too old, in a session that nobody else has.
 ///
 /// # Errors
 ///
@@ -48,14 +48,11 @@ pub(crate) struct Report {
 ///
 /// Safe: the next call goes on.
 pub(crate) async fn maintain(
+    mut session: Maintenance,
     config: &Config,
     retention: Option<Retention>,
 ) -> Result<Report, WorkerError> {
     let failed = || WorkerError::database("read what partitions changes has");
-    let Some(mut session) = Maintenance::open(config).await? else {
-        let postponed = vec!["another worker maintains it now".to_owned()];
-        return Ok(Report { postponed, ..Report::default() });
-    };
     let schema = &config.changes_schema;
     let mut report = Report::default();
     match Shape::read(session.client(), schema).await.map_err(failed())? {

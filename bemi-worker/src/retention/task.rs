@@ -9,6 +9,8 @@ use tracing::{debug, info, warn};
 
 use super::{Report, maintain};
 use crate::config::{Config, Retention};
+use crate::error::WorkerError;
+use crate::partitions::Maintenance;
 use crate::rate_limited::RateLimited;
 
 /// How often it looks. Partitions are made days ahead.
@@ -19,14 +21,16 @@ pub(crate) async fn keep(config: Config, retention: Option<Retention>) {
     let ill = RateLimited::default();
     let mut told = Vec::new();
     loop {
-        match maintain(&config, retention).await {
+        match look(&config, retention).await {
             Ok(report) => {
                 if ill.over().is_some() {
                     info!("partitions and retention are looked after again");
                 }
                 tell(report, &mut told);
             }
-            Err(error) if error.is_transient() => debug!(%error, "cannot look after partitions now"),
+            Err(error) if error.is_transient() => {
+                debug!(%error, "cannot look after partitions now")
+            }
             Err(error) => {
                 let cause = error.to_string();
                 // What one may not do now, one may not do in a minute.
@@ -37,6 +41,14 @@ pub(crate) async fn keep(config: Config, retention: Option<Retention>) {
             }
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Does what there is to do, unless somebody else is at it.
+async fn look(config: &Config, retention: Option<Retention>) -> Result<Report, WorkerError> {
+    match Maintenance::open(config).await? {
+        Some(session) => maintain(session, config, retention).await,
+        None => Ok(Report::default()),
     }
 }
 

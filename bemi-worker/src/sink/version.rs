@@ -41,10 +41,9 @@ pub(crate) async fn check_version(
                  version {TABLES_VERSION_MIN}"
             ),
         }),
-        Some(found) if found > TABLES_VERSION => Err(WorkerError::NewerTables {
-            destination: destination.to_string(),
-            found,
-        }),
+        Some(found) if found > TABLES_VERSION => {
+            Err(WorkerError::NewerTables { destination: destination.to_string(), found })
+        }
         Some(_) | None => Ok(()),
     }
 }
