@@ -27,7 +27,8 @@ pub(crate) async fn watch_checkpoint(
     loop {
         let Err(error) = look(destination, slot, stored, &mut backoff).await;
         let wait = backoff.next_wait();
-        let (cause, retry_in_ms) = (error.to_string(), wait.as_millis());
+        let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let cause = error.to_string();
         if let Some(held_back) = trouble.say() {
             warn!(
                 cause,

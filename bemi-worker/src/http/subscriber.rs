@@ -134,7 +134,7 @@ impl Subscriber {
                 Err(error) if error.is_timeout() => self.window.took_too_long(),
                 Err(error) if error.is_transient() => {
                     let (cause, wait) = (error.to_string(), backoff.next_wait());
-                    let retry_in_ms = wait.as_millis();
+                    let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                     if let Some(held_back) = TROUBLE.say() {
                         warn!(
                             cause,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::state::{Phase, State};
 use super::BEHIND_FROM;
+use super::state::{Phase, State};
 
 /// The loop of the worker turns at least every second, whatever its servers do. One that has not for
 /// this long is stuck.

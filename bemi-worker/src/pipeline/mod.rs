@@ -189,7 +189,9 @@ async fn keep_running(
         }
         let side = metrics.interrupted().name();
         let wait = backoff.next_wait();
-        let (cause, retry_in_ms) = (error.to_string(), wait.as_millis());
+        // A number in JSON, too, which one of 128 bits is not.
+        let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let cause = error.to_string();
         match interruption.say() {
             Some(held_back) => {
                 warn!(side, cause, retry_in_ms, held_back, "interrupted; trying again until it works");

@@ -100,8 +100,12 @@ async fn a_sink_that_waits_for_a_lock_is_seen() {
         .await;
     assert_eq!(waiting.value("bemi_sink_batches"), 1.0);
     tracked.sql("COMMIT").await;
-    let stored = observed.scrape_after(1.0).await;
-    assert_eq!(stored.value("bemi_sink_silence_seconds"), 0.0);
+    let stored = observed
+        .scrape_until("the sink to have nothing left", |scrape| {
+            scrape.value("bemi_sink_silence_seconds") == 0.0
+        })
+        .await;
+    assert_eq!(stored.sum("bemi_changes_total"), 1.0);
     observed.worker.stop().await;
 }
 
