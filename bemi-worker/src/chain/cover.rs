@@ -202,14 +202,10 @@ async fn switch(client: &Client, slot: &str, key: Option<&ChainKey>) -> Result<(
         let links = [Link::noting(kind, note.to_string())];
         append(client, &mut head, key, &links).await.map_err(failed)?;
         let (link, is_keyed) = (head.state.number, key.is_some());
-        match kind {
-            Kind::End => {
-                warn!(link, "tamper evidence is off: what is stored is not covered any more")
-            }
-            _ => info!(
-                link,
-                is_keyed, "tamper evidence is on: what is stored is covered from here on"
-            ),
+        if is_wanted {
+            info!(link, is_keyed, "tamper evidence is on: what is stored is covered from here on");
+        } else {
+            warn!(link, "tamper evidence is off: what is stored is not covered any more");
         }
     }
     client.batch_execute("COMMIT").await.map_err(failed)

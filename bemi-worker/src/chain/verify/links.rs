@@ -170,7 +170,8 @@ impl Walk<'_> {
         let Some(covered) = &link.covered else { return };
         let is_expired = self.told.expired_before.is_some_and(|before| link.day < before);
         let is_there = found.rows.as_deref() == Some(covered.digest.as_slice());
-        if !is_there && !(is_expired && found.rows.is_none()) {
+        let went = is_expired && found.rows.is_none();
+        if !is_there && !went {
             let how = if found.rows.is_some() { "altered" } else { "not there" };
             let what = format!("which rows link {number} covers is {how}, in bemi.chain_rows");
             self.find(FindingKind::AlteredRows, number, what);
