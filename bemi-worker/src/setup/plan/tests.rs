@@ -148,6 +148,7 @@ fn sql(plan: &Plan) -> String {
         Action::CreateSlot { .. }
         | Action::CopySlot { .. }
         | Action::AlterSlot { .. }
+        | Action::Partition { .. }
         | Action::StartCheckpoint(_) => Vec::new(),
     });
     statements.collect::<Vec<_>>().join(";\n")

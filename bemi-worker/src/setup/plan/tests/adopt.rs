@@ -94,7 +94,7 @@ fn without_a_slot_to_go_on_from_a_new_one_is_made_when_told_and_what_was_missed_
         let plan = adopt(&tracked_before(slots), all().adopt(None).recreate_slot(true));
         assert!(plan.problems.0.is_empty(), "{}", problems(&plan));
         let [create, start] = slot_steps(&plan)[..] else { panic!("{:?}", plan.steps) };
-        assert_eq!(create, &Action::CreateSlot { drops_lost: false });
+        assert_eq!(create, &Action::CreateSlot { drops_lost: false, failover: false });
         let Action::StartCheckpoint(Start::After { began, .. }) = start else {
             panic!("{start:?}");
         };
