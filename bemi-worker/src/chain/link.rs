@@ -190,17 +190,17 @@ mod tests {
         let key = ChainKey::new("0123456789abcdef").unwrap();
         let hash = |link: &Link| link.hash("bemi", 5, Some(&[1; 32]), None);
         let original = hash(&link());
-        let others: Vec<Box<dyn Fn(&mut Link)>> = vec![
-            Box::new(|link| link.kind = Kind::Erased),
-            Box::new(|link| link.day = link.day.tomorrow().unwrap()),
-            Box::new(|link| link.note = Some(String::new())),
-            Box::new(|link| link.made_at = Timestamp::UNIX_EPOCH),
-            Box::new(|link| link.covered = None),
-            Box::new(|link| link.covered.as_mut().unwrap().piece = 4),
-            Box::new(|link| link.covered.as_mut().unwrap().first.sequence = 0),
-            Box::new(|link| link.covered.as_mut().unwrap().last.commit_position = 10),
-            Box::new(|link| link.covered.as_mut().unwrap().row_count = 2),
-            Box::new(|link| link.covered.as_mut().unwrap().digest = [0; 32]),
+        let others: [fn(&mut Link); 10] = [
+            |link| link.kind = Kind::Erased,
+            |link| link.day = link.day.tomorrow().unwrap(),
+            |link| link.note = Some(String::new()),
+            |link| link.made_at = Timestamp::UNIX_EPOCH,
+            |link| link.covered = None,
+            |link| link.covered.as_mut().unwrap().piece = 4,
+            |link| link.covered.as_mut().unwrap().first.sequence = 0,
+            |link| link.covered.as_mut().unwrap().last.commit_position = 10,
+            |link| link.covered.as_mut().unwrap().row_count = 2,
+            |link| link.covered.as_mut().unwrap().digest = [0; 32],
         ];
         for (index, change) in others.iter().enumerate() {
             let mut other = link();

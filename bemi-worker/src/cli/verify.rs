@@ -136,10 +136,8 @@ mod tests {
     #[test]
     fn what_is_nothing_is_not_told() {
         let mut told = Vec::new();
-        let mut report = VerifyReport::default();
-        report.verified = 7;
-        report.links = 2;
-        report.is_covering = true;
+        let report =
+            VerifyReport { verified: 7, links: 2, is_covering: true, ..VerifyReport::default() };
         write_report(&mut told, &report).unwrap();
         let told = String::from_utf8(told).unwrap();
         assert_eq!(told, "7 changes are as they were stored, by 2 links made without a key\n");
