@@ -119,7 +119,9 @@ pub enum WorkerError {
     },
 
     /// Setup has turned tamper evidence on or off meanwhile.
-    #[error("tamper evidence of slot {slot} was turned on or off; storing again from the checkpoint")]
+    #[error(
+        "tamper evidence of slot {slot} was turned on or off; storing again from the checkpoint"
+    )]
     TamperEvidenceSwitched {
         /// The slot.
         slot: String,
@@ -245,9 +247,7 @@ impl WorkerError {
                 if problems.iter().any(not_allowed) { 6 } else { 3 }
             }
             Self::NoChain { .. } => 4,
-            Self::NotSetUp { .. }
-            | Self::NewerTables { .. }
-            | Self::Gap { .. } => 3,
+            Self::NotSetUp { .. } | Self::NewerTables { .. } | Self::Gap { .. } => 3,
             Self::Connect(_) => 6,
             Self::Database { source, .. } => match Fault::of(source) {
                 Fault::NotAllowed | Fault::Credentials | Fault::NoSuchDatabase => 6,

@@ -50,6 +50,8 @@ pub struct Status {
     pub rules: Option<RulesStatus>,
     /// The rows that were there before, by table, as far as `backfill` has stored them.
     pub baselines: Vec<BaselineStatus>,
+    /// Why the destination could not be asked; none if it could. What only it knows is missing then.
+    pub destination_away: Option<String>,
 }
 
 /// The rules in force.
@@ -196,6 +198,32 @@ async fn look(
         request_triggers,
         rules,
         baselines,
+        destination_away: None,
+    })
+}
+
+/// The source alone, while the destination is away.
+async fn look_at_source(
+    config: &Config,
+    source: &Client,
+    why: &str,
+) -> Result<Status, WorkerError> {
+    let failed = || WorkerError::database("read the status");
+    let (_, slot) = read_source(config, source).await.map_err(failed())?;
+    let rules = Installation::find(source).await.map_err(failed())?.map(RulesStatus::of);
+    Ok(Status {
+        slot,
+        stored: None,
+        lag_bytes: None,
+        lag_seconds: None,
+        throughput: None,
+        worker: None,
+        history: None,
+        sql_pack: false,
+        request_triggers: count_request_triggers(source).await.map_err(failed())?,
+        rules,
+        baselines: Vec::new(),
+        destination_away: Some(why.to_owned()),
     })
 }
 

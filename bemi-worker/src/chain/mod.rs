@@ -33,7 +33,7 @@ pub(crate) use self::entry::{Piece, Place, SALT_BYTES, leaf};
 pub(crate) use self::expire::expire;
 pub(crate) use self::head::{Head, HeadState, append};
 pub(crate) use self::link::{Covered, Hash, Kind, Link, signed};
-pub(crate) use self::verify::{ERASURE_DIGEST, hex};
 pub use self::verify::{
     ChainHead, Chained, ChangePlace, Finding, FindingKind, VerifyEvent, VerifyReport, verify,
 };
+pub(crate) use self::verify::{ERASURE_DIGEST, hex};

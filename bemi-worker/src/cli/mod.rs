@@ -175,7 +175,11 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         // And it streams to end.
         Command::Serve(arguments) => serve::run(&arguments, &given, shutdown).await,
         Command::Setup(arguments) => {
-            shutdown::unless_told(shutdown, setup::run(arguments, &given.config()?, &given.tracking)).await
+            shutdown::unless_told(
+                shutdown,
+                setup::run(arguments, &given.config()?, &given.tracking),
+            )
+            .await
         }
         Command::Doctor(arguments) => {
             shutdown::unless_told(shutdown, doctor::run(&arguments, &given.config()?)).await
@@ -188,7 +192,11 @@ async fn dispatch(command_line: CommandLine) -> Result<ExitCode, WorkerError> {
         }
         Command::Retention(arguments) => {
             let kept = arguments.retention.resolve(&given);
-            shutdown::unless_told(shutdown, retention::run(arguments, &given.config_with_key()?, kept)).await
+            shutdown::unless_told(
+                shutdown,
+                retention::run(arguments, &given.config_with_key()?, kept),
+            )
+            .await
         }
         Command::Teardown(arguments) => {
             shutdown::unless_told(shutdown, teardown::run(&arguments, &given.config()?)).await

@@ -19,7 +19,8 @@ Examples:
 
 It asks the databases alone: the worker may run elsewhere, or not at all. Rates are what was stored
 between two looks: a second apart, or as far as --watch says.
-Exit code 3 if the source is not set up; --watch ends when told to, with 130.";
+Exit code 3 if the source is not set up, 6 if a database is away; what the source holds is told all
+the same. --watch ends when told to, with 130.";
 
 /// Puts the cursor home and clears what is behind it: less flicker than clearing first.
 const HOME: &str = "\x1b[H";
@@ -60,6 +61,10 @@ pub(super) async fn run(arguments: &Arguments, config: &Config) -> Result<ExitCo
             writeln!(out)?;
         }
     }
+    if let Some(why) = &status.destination_away {
+        eprintln!("error: {why}");
+        return Ok(ExitCode::from(6));
+    }
     let is_set_up = status.slot.is_some() && status.stored.is_some();
     Ok(if is_set_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
@@ -83,6 +88,9 @@ async fn watch(format: Format, pause: Duration, config: &Config) -> Result<ExitC
         };
         match looked {
             Ok(status) => {
+                if status.destination_away.is_some() {
+                    open = None;
+                }
                 let mut page = Vec::new();
                 match format {
                     Format::Table if is_screen => {
@@ -146,6 +154,9 @@ fn write_table(out: &mut impl Write, config: &Config, status: &Status) -> io::Re
             row("ignored", stored.ignored.to_string());
             row("gaps", stored.gaps.to_string());
             row("quarantined", stored.quarantined.to_string());
+        }
+        None if status.destination_away.is_some() => {
+            row("destination", "is away: what it holds is not known".to_owned());
         }
         None => row("checkpoint", "is missing; run `bemi-worker setup`".to_owned()),
     }

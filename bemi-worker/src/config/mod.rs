@@ -11,10 +11,10 @@ pub(crate) mod mask;
 mod mask_key;
 mod metrics;
 mod name;
+mod partition_by;
 pub(crate) mod pattern;
 mod pgpass;
 mod resolve;
-mod partition_by;
 mod retained;
 mod retention;
 mod run;
@@ -33,8 +33,8 @@ pub(crate) use http::{Exposed, HttpConfig};
 pub use mask_key::MaskKey;
 pub(crate) use metrics::reached_at;
 pub use name::{PublicationName, SlotName};
-pub(crate) use resolve::{Given, Settings};
 pub use partition_by::PartitionBy;
+pub(crate) use resolve::{Given, Settings};
 pub use retained::{ByteSize, OnMaxRetainedWal, RetainedWal};
 pub use retention::Retention;
 pub use run::{OnGap, RunOptions};
@@ -244,9 +244,7 @@ pub enum ConfigError {
     #[error("'{0}' is not how long a partition is; it is day, week or month")]
     PartitionBy(String),
     /// Not for how long changes are kept.
-    #[error(
-        "'{0}' is not for how long changes are kept; write days or weeks, such as 90d or 12w"
-    )]
+    #[error("'{0}' is not for how long changes are kept; write days or weeks, such as 90d or 12w")]
     Retention(String),
     /// `run` was told what to track, but not to set it up.
     #[error("what to track is for setup to know; add --setup, or leave those options out")]

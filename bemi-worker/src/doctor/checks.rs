@@ -3,8 +3,8 @@
 use super::facts::Facts;
 use super::finding::Diagnosis;
 use super::{
-    chain, clock, context, coverage, drift, exposed, failover, privileges, record, retained, rules, server, toast,
-    version,
+    chain, clock, context, coverage, drift, exposed, failover, privileges, record, retained, rules,
+    server, toast, version,
 };
 use crate::WorkerError;
 use crate::config::Config;

@@ -75,7 +75,10 @@ pub(crate) async fn tend(
     let release =
         format!("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {BOUND_CONSTRAINT}", last.qualified);
     if has_bound(session.client(), &last.qualified).await.map_err(failed())? {
-        session.together(&[release.clone()], LOCK_TIMEOUT_SHORT).await.map_err(failed())?;
+        session
+            .together(std::slice::from_ref(&release), LOCK_TIMEOUT_SHORT)
+            .await
+            .map_err(failed())?;
     }
     let rows = span(session.client(), &last.qualified).await.map_err(failed())?;
     let fate = decide(by, from, rows, wanted, now);

@@ -29,9 +29,9 @@ pub(crate) use self::flow::IDLE_WAL_BYTES_MAX;
 use self::retained::RetainedWatch;
 use crate::config::{Config, OnMaxRetainedWal, RunOptions};
 use crate::error::WorkerError;
-use crate::retention;
 use crate::metrics::Metrics;
 use crate::rate_limited::RateLimited;
+use crate::retention;
 
 /// How long to wait at the start for a slot that another process uses. A worker that was killed
 /// leaves it in use until its server process notices.
@@ -177,7 +177,7 @@ async fn keep_running(
                 error
             }
             Err(error @ WorkerError::Connect(_))
-                if !was_open && !(waits_at_start && error.is_transient()) =>
+                if !(was_open || waits_at_start && error.is_transient()) =>
             {
                 return Err(error);
             }
@@ -194,7 +194,10 @@ async fn keep_running(
         let cause = error.to_string();
         match interruption.say() {
             Some(held_back) => {
-                warn!(side, cause, retry_in_ms, held_back, "interrupted; trying again until it works");
+                warn!(
+                    side,
+                    cause, retry_in_ms, held_back, "interrupted; trying again until it works"
+                );
             }
             None => debug!(side, cause, retry_in_ms, "still interrupted; trying again"),
         }

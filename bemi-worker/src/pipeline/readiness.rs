@@ -92,10 +92,8 @@ pub(super) async fn check_giving_up(
 /// While a failover goes on, the address may lead to a standby, which knows nothing of our slot.
 async fn check_is_primary(source: &Client, config: &Config) -> Result<(), WorkerError> {
     let failed = || WorkerError::database("ask the source whether it is a primary");
-    let row = source
-        .query_one("SELECT pg_catalog.pg_is_in_recovery()", &[])
-        .await
-        .map_err(failed())?;
+    let row =
+        source.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await.map_err(failed())?;
     if row.try_get(0).map_err(failed())? {
         return Err(WorkerError::Replication {
             why: format!(

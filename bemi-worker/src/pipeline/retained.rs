@@ -44,6 +44,9 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long our own server process may take to let go of the slot.
 const RELEASE_MAX: Duration = Duration::from_secs(30);
+/// A stream of ours that was being opened when the slot was to be given up is unknown here, and ends by itself in
+/// this time. Whoever streams for longer is somebody else.
+const ABANDONED_MAX: Duration = Duration::from_secs(5);
 const RELEASE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the source keeps for the slot.
@@ -104,7 +107,7 @@ impl RetainedWatch {
     pub(super) async fn exceeded(&mut self) {
         if self.excesses.recv().await.is_none() {
             // It looks as long as there is somebody to tell.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -138,13 +141,19 @@ async fn give_up(
     let Some(held) = seen.held.filter(|held| held.bytes > limit.max.bytes()) else {
         return Ok(None);
     };
-    let read = WorkerError::database("read the replication slot in the source");
-    let Some(slot) = SlotState::read(&source, &config.slot).await.map_err(read)? else {
-        return Ok(None);
-    };
-    if let Some(process) = slot.active_process.filter(|process| ours != Some(*process)) {
-        let slot = config.slot.to_string();
-        return Err(WorkerError::SlotInUse { slot, process: process.to_string() });
+    let end = Instant::now() + ABANDONED_MAX;
+    loop {
+        let read = WorkerError::database("read the replication slot in the source");
+        let Some(slot) = SlotState::read(&source, &config.slot).await.map_err(read)? else {
+            return Ok(None);
+        };
+        let stranger = slot.active_process.filter(|process| ours != Some(*process));
+        let Some(process) = stranger else { break };
+        if Instant::now() >= end {
+            let slot = config.slot.to_string();
+            return Err(WorkerError::SlotInUse { slot, process: process.to_string() });
+        }
+        tokio::time::sleep(RELEASE_PAUSE).await;
     }
     let reason = format!(
         "the slot held {} of WAL, more than the {} of --max-retained-wal, and was given up at {}",

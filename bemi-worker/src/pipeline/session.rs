@@ -31,11 +31,8 @@ pub(super) async fn open(
     metrics: &Metrics,
 ) -> Result<Flow, WorkerError> {
     let source = config.source.connect().await?;
-    let destination = config
-        .destination
-        .connect()
-        .await
-        .inspect_err(|_| metrics.blame(Side::Destination))?;
+    let destination =
+        config.destination.connect().await.inspect_err(|_| metrics.blame(Side::Destination))?;
     let at_destination = |_: &WorkerError| metrics.blame(Side::Destination);
     prepare_session(&destination).await.inspect_err(at_destination)?;
     check_version(&destination, &config.destination).await?;
@@ -53,11 +50,10 @@ pub(super) async fn open(
     let catalog = Catalog::open(source, config.slot.clone(), config.mask_key.clone()).await?;
     stream.start().await?;
     Failpoint::BeforeEpoch.pass();
-    let (epoch, position) =
-        take_over(&destination, config.slot.as_str(), system.timeline)
-            .await
-            .map_err(WorkerError::database("take over the checkpoint in the destination"))
-            .inspect_err(at_destination)?;
+    let (epoch, position) = take_over(&destination, config.slot.as_str(), system.timeline)
+        .await
+        .map_err(WorkerError::database("take over the checkpoint in the destination"))
+        .inspect_err(at_destination)?;
     Failpoint::AfterEpoch.pass();
     if position != start {
         return Err(WorkerError::Replication {
@@ -65,10 +61,9 @@ pub(super) async fn open(
             fault: Fault::Transient,
         });
     }
-    let sink =
-        Sink::prepare(destination, config, epoch, metrics.clone())
-            .await
-            .inspect_err(at_destination)?;
+    let sink = Sink::prepare(destination, config, epoch, metrics.clone())
+        .await
+        .inspect_err(at_destination)?;
 
     let database = config.source.database().to_owned();
     // Only a server that is not PostgreSQL has another kind of identifier.

@@ -77,7 +77,9 @@ pub(crate) async fn maintain(
                 return Ok(report);
             }
             let tended = tend(&mut session, &parent(schema), layout, now).await?;
-            report.steps.extend(tended.made.iter().map(|name| format!("make partition bemi.{name}")));
+            report
+                .steps
+                .extend(tended.made.iter().map(|name| format!("make partition bemi.{name}")));
             report.postponed.extend(tended.postponed);
         }
     }

@@ -29,7 +29,7 @@ pub(crate) async fn keep(config: Config, retention: Option<Retention>) {
                 tell(report, &mut told);
             }
             Err(error) if error.is_transient() => {
-                debug!(%error, "cannot look after partitions now")
+                debug!(%error, "cannot look after partitions now");
             }
             Err(error) => {
                 let cause = error.to_string();

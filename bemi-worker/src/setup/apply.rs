@@ -232,7 +232,9 @@ async fn start_checkpoint(
     // The gap is written down first: met again, it is the same one.
     match (start, &found.destination.checkpoint) {
         (Start::OverGap { reason }, Some(before)) => {
-            Checkpoint::record_gap(client, slot, before.position, position, reason).await?;
+            // Of another cluster, or of one that was restored, the slot may be before it.
+            let (from, to) = (before.position.min(position), before.position.max(position));
+            Checkpoint::record_gap(client, slot, from, to, reason).await?;
             let resume = Checkpoint {
                 system_identifier: source.system_identifier.clone(),
                 timeline: source.timeline,

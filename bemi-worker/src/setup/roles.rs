@@ -181,7 +181,10 @@ mod tests {
             for need in duty.needs(Side::Destination, "public") {
                 let is_changes =
                     matches!(&need.on, Object::Table(name) if name.ends_with(".changes"));
-                assert!(!is_changes || matches!(need.names, ["SELECT", "INSERT"] | ["SELECT"]), "{need:?}");
+                assert!(
+                    !is_changes || matches!(need.names, ["SELECT", "INSERT"] | ["SELECT"]),
+                    "{need:?}"
+                );
             }
         }
     }

@@ -64,7 +64,10 @@ fn part(out: &mut String, plan: &Plan, config: &Config, found: &Found, only: Opt
                 vec!["-- left to `bemi-worker setup`, to be run as the worker's role".to_owned()]
             }
             Action::Partition { .. } => {
-                vec!["-- left to `bemi-worker setup`, which waits for nobody, and has nobody wait".to_owned()]
+                vec![
+                    "-- left to `bemi-worker setup`, which waits for nobody, and has nobody wait"
+                        .to_owned(),
+                ]
             }
             Action::StartCheckpoint(start) => checkpoint(config, found, start),
         };
@@ -97,9 +100,8 @@ fn slot(config: &Config, drops_lost: bool, failover: bool) -> Vec<String> {
         statements.push(format!("SELECT pg_drop_replication_slot('{slot}')"));
     }
     let options = if failover { FAILOVER_OPTION } else { "" };
-    statements.push(format!(
-        "SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput'{options})"
-    ));
+    statements
+        .push(format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput'{options})"));
     statements.push(format!(
         "INSERT INTO bemi.installation (kind, name, former) \
          SELECT '{kind}', slot_name, confirmed_flush_lsn::text FROM pg_replication_slots \

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::{Status, look};
+use super::{Status, look, look_at_source};
 use crate::WorkerError;
 use crate::config::Config;
 use crate::setup::inspect::refuse_old_servers;
@@ -44,7 +44,8 @@ pub struct Throughput {
 pub struct Watch {
     config: Config,
     source: Client,
-    destination: Client,
+    /// Or why there is none.
+    destination: Result<Client, String>,
     before: Option<Counted>,
 }
 
@@ -61,14 +62,20 @@ impl Watch {
     /// Connects to both.
     ///
     /// # Errors
-    /// [`WorkerError`] when one of them cannot be reached, or is too old.
+    /// [`WorkerError`] when one of them cannot be reached, or is too old. A destination that is away for now is
+    /// none: then the status tells of the source alone.
     ///
     /// # Cancellation
     /// Safe: nothing is changed.
     pub async fn open(config: &Config) -> Result<Self, WorkerError> {
         let source = config.source.connect().await?;
         refuse_old_servers(&source, config).await?;
-        let destination = config.destination.connect().await?;
+        let destination = match config.destination.connect().await {
+            Ok(client) => Ok(client),
+            // What the source holds meanwhile is worth knowing.
+            Err(error) if error.is_transient() => Err(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
         Ok(Self { config: config.clone(), source, destination, before: None })
     }
 
@@ -80,7 +87,10 @@ impl Watch {
     /// # Cancellation
     /// Safe: nothing is changed.
     pub async fn look(&mut self) -> Result<Status, WorkerError> {
-        let mut status = look(&self.config, &self.source, &self.destination).await?;
+        let mut status = match &self.destination {
+            Ok(destination) => look(&self.config, &self.source, destination).await?,
+            Err(why) => look_at_source(&self.config, &self.source, why).await?,
+        };
         let now = status.stored.as_ref().map(|stored| Counted {
             at: Instant::now(),
             changes: stored.changes,

@@ -47,7 +47,7 @@ impl Server {
         let database = TestDatabase::create(&self.0).await?;
         let client = database.connect().await?;
         client.batch_execute(SCHEMA).await?;
-        let tracked = Tracked::of(database, client);
+        let tracked = Tracked { database, client };
         tracked.worker(&["setup", "--tables", "todo", "--replica-identity", "full"]).await;
         // What setup has put into the stream.
         tracked.store().await;

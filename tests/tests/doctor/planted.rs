@@ -29,7 +29,10 @@ const ALONE: [&str; 20] = [
 const NOT_HERE: [(&str, &str); 4] = [
     ("B003", "no server before 14 can be had; that it is refused is a unit test of setup's"),
     ("B060", "all clocks are that of this machine; a unit test has others"),
-    ("B061", "only 14 has no fixes any more; there it is planted by itself; a unit test has the rest"),
+    (
+        "B061",
+        "only 14 has no fixes any more; there it is planted by itself; a unit test has the rest",
+    ),
     ("B062", "only the newest minor versions can be had; a unit test has the others"),
 ];
 
@@ -44,7 +47,8 @@ fn each_code_is_planted_or_has_a_reason_why_not() {
     let mut known: BTreeSet<&str> = AT_ONCE.into_iter().chain(ALONE).chain(["B071"]).collect();
     known.extend(NOT_HERE.map(|(code, _)| code));
     // From there on, the tests of what the codes are for plant them.
-    let ours: BTreeSet<String> = codes().into_iter().filter(|code| code.as_str() < "B080").collect();
+    let ours: BTreeSet<String> =
+        codes().into_iter().filter(|code| code.as_str() < "B080").collect();
     assert_eq!(ours, known.into_iter().map(str::to_owned).collect());
 }
 
@@ -68,7 +72,14 @@ ALTER TABLE huge ALTER content SET STORAGE EXTERNAL;
 ALTER TABLE huge REPLICA IDENTITY FULL;";
 
 const SETUP: [&str; 8] = [
-    "--all-tables", "--exclude", "child", "--mask", "renamed.secret=drop", "--ddl", "--postgrest", "--sql-pack",
+    "--all-tables",
+    "--exclude",
+    "child",
+    "--mask",
+    "renamed.secret=drop",
+    "--ddl",
+    "--postgrest",
+    "--sql-pack",
 ];
 
 /// Breaks what is set up, in as many ways as go together.
@@ -183,7 +194,8 @@ async fn every_fault_is_found_at_once_and_the_safe_ones_are_mended() {
     let fix = async |arguments: &[&str]| {
         let arguments = [&["doctor", "--fix", "--format", "json"], arguments].concat();
         let output = tracked.worker(&arguments).run_to_end().await;
-        let fixed: Value = serde_json::from_str(&output.stdout).expect(&output.to_string());
+        let fixed: Value = serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {output}"));
         (fixed["fixes"].as_array().unwrap().clone(), read(&output))
     };
     let (planned, still_broken) = fix(&["--dry-run"]).await;
@@ -225,7 +237,8 @@ async fn a_standby_is_neither_a_source_nor_a_destination() {
     // What is set up has to arrive there.
     bemi_tests::eventually(bemi_tests::STORED_WITHIN, "the standby to follow", async || {
         let client = standby.connect(tracked.database.name()).await.ok()?;
-        let row = client.query_one("SELECT to_regclass('public.changes') IS NOT NULL", &[]).await.ok()?;
+        let row =
+            client.query_one("SELECT to_regclass('public.changes') IS NOT NULL", &[]).await.ok()?;
         row.get::<_, bool>(0).then_some(())
     })
     .await;
@@ -292,7 +305,11 @@ async fn a_role_that_may_not() {
     for code in ["B006", "B071"] {
         assert_eq!(found.level(code), Some("fail"), "{code}: {}", found.said);
     }
-    assert!(found.said.contains(&format!("GRANT INSERT ON public.changes TO {role}")), "{}", found.said);
+    assert!(
+        found.said.contains(&format!("GRANT INSERT ON public.changes TO {role}")),
+        "{}",
+        found.said
+    );
     tracked.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 

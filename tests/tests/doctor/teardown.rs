@@ -65,7 +65,11 @@ async fn catalog(tracked: &Tracked) -> Vec<String> {
 
 fn difference(one: &[String], other: &[String]) -> String {
     let only = |these: &[String], those: &[String], sign: char| -> String {
-        these.iter().filter(|line| !those.contains(line)).map(|line| format!("{sign} {line}\n")).collect()
+        these
+            .iter()
+            .filter(|line| !those.contains(line))
+            .map(|line| format!("{sign} {line}\n"))
+            .collect()
     };
     only(one, other, '-') + &only(other, one, '+')
 }
@@ -139,7 +143,8 @@ async fn what_another_slot_stores_in_the_same_destination_stays() {
     let audit = TestDatabase::create(shared_cluster()).await.unwrap();
     let mut sources = Vec::new();
     for _ in 0..2 {
-        let tracked = Tracked::untracked(shared_cluster(), "CREATE TABLE t (id int PRIMARY KEY)").await;
+        let tracked =
+            Tracked::untracked(shared_cluster(), "CREATE TABLE t (id int PRIMARY KEY)").await;
         let run = |arguments: &[&str]| {
             tracked.worker(arguments).env("DESTINATION_DATABASE_URL", audit.url()).run_to_end()
         };

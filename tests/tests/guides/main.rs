@@ -28,6 +28,7 @@ async fn from_nothing_to_a_worker_in_production() {
         .value("SELECT has_table_privilege('auditors', 'changes', 'SELECT') AND NOT has_table_privilege('auditors', 'changes', 'UPDATE')")
         .await;
     assert!(may, "who reads may read, and no more");
-    let may: bool = tracked.value("SELECT has_table_privilege('bemi_run', 'changes', 'INSERT')").await;
+    let may: bool =
+        tracked.value("SELECT has_table_privilege('bemi_run', 'changes', 'INSERT')").await;
     assert!(may, "who runs may store");
 }

@@ -125,7 +125,9 @@ async fn a_place_that_the_record_does_not_have_is_refused() {
         assert_eq!(status(&elsewhere).await, 410);
     }
 
-    live.tracked.sql("SET bemi.append_only = off; DELETE FROM changes WHERE primary_key = '1'").await;
+    live.tracked
+        .sql("SET bemi.append_only = off; DELETE FROM changes WHERE primary_key = '1'")
+        .await;
     assert_eq!(status(&seen[0].id).await, 410);
     assert_eq!(status(&seen[1].id).await, 200);
     let answer = live.get(&format!("/changes/stream?cursor={}", seen[0].id)).await;

@@ -98,7 +98,7 @@ async fn what_would_be_left_with_the_first_partition_is_named_before_anything_is
     }
     assert_eq!(
         tracked.value::<i8>("SELECT relkind FROM pg_class WHERE oid = 'changes'::regclass").await,
-        b'r' as i8
+        b'r'.cast_signed()
     );
     tracked.sql("INSERT INTO todo VALUES (1)").await;
     tracked.store().await;
@@ -133,7 +133,7 @@ async fn cut_off_it_goes_on_where_it_was() {
     tracked.setup(&["--partition-by", "day"]).await;
     assert_eq!(
         tracked.value::<i8>("SELECT relkind FROM pg_class WHERE oid = 'changes'::regclass").await,
-        b'p' as i8
+        b'p'.cast_signed()
     );
     assert!(!tracked.value::<bool>(checked).await);
     assert_eq!(tracked.count().await, 101);

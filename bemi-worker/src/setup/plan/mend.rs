@@ -49,7 +49,7 @@ pub(crate) fn mending(config: &Config, found: &Found) -> Result<Vec<Mending>, Wo
         group(&["B069"], &|plan| unpublish_own(config, found, plan));
         let (as_is, keeping) = (as_it_is(source), without_full(&rules));
         group(&["B012", "B013", "B014", "B015", "B043", "B044", "B051"], &|plan| {
-            publication::plan(config, &as_is, &keeping, plan)
+            publication::plan(config, &as_is, &keeping, plan);
         });
     }
     if publication::strangers(source).next().is_none() {

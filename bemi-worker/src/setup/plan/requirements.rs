@@ -4,9 +4,9 @@ use bemi_core::changes_table::TABLE;
 
 use super::{Plan, adopt, belongs, columns, context, ddl, names, publication};
 use crate::config::Config;
-use crate::error::newer_tables;
 use crate::config::identity::IdentityRule;
 use crate::config::pattern::{Exclusion, TablePattern};
+use crate::error::newer_tables;
 use crate::setup::inspect::{Found, RecordKind, Table};
 use crate::setup::options::SetupOptions;
 use crate::setup::rules::Rules;

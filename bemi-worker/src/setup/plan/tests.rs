@@ -79,7 +79,12 @@ fn found(tables: Vec<Table>) -> Found {
         shape: crate::partitions::Shape::Missing,
         is_append_only: false,
     };
-    Found { source: source(tables), destination, original: Original::default(), roles: Roles::default() }
+    Found {
+        source: source(tables),
+        destination,
+        original: Original::default(),
+        roles: Roles::default(),
+    }
 }
 
 /// A table with a primary key `id`.
@@ -473,7 +478,10 @@ fn a_first_slot_starts_the_checkpoint() {
     let plan = plan_for(&all(), &found(Vec::new()));
     assert_eq!(
         slot_steps(&plan),
-        [&Action::CreateSlot { drops_lost: false, failover: false }, &Action::StartCheckpoint(Start::Fresh)]
+        [
+            &Action::CreateSlot { drops_lost: false, failover: false },
+            &Action::StartCheckpoint(Start::Fresh)
+        ]
     );
 }
 
