@@ -88,7 +88,7 @@ async fn plant(tracked: &Tracked) {
     // An open transaction holds back WAL that is stored, and a slot that nobody reads all of it.
     tracked.sql("SELECT pg_create_physical_replication_slot('nobodys', true)").await;
     let open = tracked.database.connect().await.unwrap();
-    open.batch_execute("BEGIN; INSERT INTO partial VALUES (1, 'x')").await.unwrap();
+    open.batch_execute("BEGIN; INSERT INTO huge VALUES (0, 'x')").await.unwrap();
     for _ in 0..34 {
         tracked.sql("SELECT pg_logical_emit_message(false, 'x', 'x')").await;
         tracked.sql("SELECT pg_switch_wal()").await;

@@ -129,7 +129,7 @@ async fn what_took_the_place_of_ours_stays_and_is_named() {
                  SELECT pubname::text AS what FROM pg_publication
                  UNION ALL SELECT evtname FROM pg_event_trigger
                  UNION ALL SELECT 'bemi.' || relname FROM pg_class WHERE relnamespace = 'bemi'::regnamespace
-                 UNION ALL SELECT 't ' || relreplident FROM pg_class WHERE relname = 't') AS left_over",
+                 UNION ALL SELECT 't ' || relreplident::text FROM pg_class WHERE relname = 't') AS left_over",
         )
         .await;
     let expected =

@@ -246,7 +246,9 @@ async fn round(seed: u64) {
             let found = tracked.client.query_one(&sql, &[&name, &key]).await.unwrap();
             assert!(found.get::<_, i64>(0) >= 1, "seed {seed}: {function}");
         }
-        tracked.sql(&format!("SELECT * FROM bemi.undo_sql(\"table\" => {})", literal(name))).await;
+        let undo = "SELECT u.* FROM changes AS c CROSS JOIN LATERAL bemi.undo_sql(c.id) AS u \
+                    WHERE c.\"table\" = ";
+        tracked.sql(&format!("{undo}{}", literal(name))).await;
     }
     command(&["requests", "--wait", "0s"]).await;
     command(&["backfill", "--all-tables"]).await;

@@ -125,7 +125,7 @@ async fn a_reader_reads_what_is_stored_and_how_whole_it_is_and_nothing_else() {
     assert!(history.assert_code(0).stdout.contains("secret"));
     for arguments in [
         &["changes", "--wait", "0s"][..],
-        &["as-of", &then, "t", "--wait", "0s"],
+        &["as-of", &then, "t", "1", "--wait", "0s"],
         &["coverage", "t"],
         &["status"],
     ] {

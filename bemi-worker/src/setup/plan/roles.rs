@@ -135,15 +135,17 @@ pub(crate) fn teardown(side: Side, config: &Config, found: &Found) -> Vec<String
                 .filter(|need| {
                     mark(side, &need.on).is_some_and(|mark| given.split(' ').any(|g| g == mark))
                 })
-                .map(|need| if_role_exists(&need.revoke(database(side, found), &record.name)))
+                .map(|need| if_both_exist(&need.revoke(database(side, found), &record.name)))
                 .collect::<Vec<_>>()
         })
         .collect()
 }
 
-/// It may be gone by now.
-fn if_role_exists(revoke: &str) -> String {
-    let body = format!("BEGIN {revoke}; EXCEPTION WHEN undefined_object THEN NULL; END");
+/// The role may be gone by now, and so may what it was given rights on.
+fn if_both_exist(revoke: &str) -> String {
+    let body = format!(
+        "BEGIN {revoke}; EXCEPTION WHEN undefined_object OR invalid_schema_name THEN NULL; END"
+    );
     format!("DO {}", escape_literal(&body))
 }
 
