@@ -16,6 +16,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 use tracing::{debug, error, info, warn};
 
+use super::flow::IDLE_WAL_BYTES_MAX;
 use crate::config::{ByteSize, Config, OnMaxRetainedWal, RetainedWal, RunOptions};
 use crate::error::WorkerError;
 use crate::metrics::{Metrics, SlotReading, SourceReading};
@@ -307,12 +308,13 @@ async fn beat(client: &Client) {
 }
 
 impl Held {
-    /// Whether most of it is stored.
+    /// Whether it is stored but for what is on its way: an idle worker leaves a little, and the server has
+    /// not let go of the rest.
     fn is_stored(&self) -> bool {
-        self.unstored_bytes < self.bytes / 2
+        self.unstored_bytes < (self.bytes / 10).max(2 * IDLE_WAL_BYTES_MAX)
     }
 
-    /// Whether it is much, and most of it is stored.
+    /// Whether it is much, and stored.
     fn is_pinned(&self, limit: RetainedWal) -> bool {
         self.is_stored() && self.bytes > PINNED_BYTES_MIN.min(limit.max.bytes() / 2)
     }
@@ -411,9 +413,12 @@ impl Log {
 mod tests {
     use super::*;
 
-    const LIMIT: RetainedWal = RetainedWal::new(ByteSize::new(100), OnMaxRetainedWal::GiveUp);
+    const MB: u64 = 1024 * 1024;
+    const LIMIT: RetainedWal = RetainedWal::new(ByteSize::new(100 * MB), OnMaxRetainedWal::GiveUp);
 
-    fn held(bytes: u64, unstored_bytes: u64) -> Option<Held> {
+    /// In megabytes.
+    fn held(held: u64, unstored: u64) -> Option<Held> {
+        let (bytes, unstored_bytes) = (held * MB, unstored * MB);
         let wal_status = "extended".to_owned();
         Some(Held { bytes, unstored_bytes, safe_bytes: None, wal_status })
     }
@@ -449,7 +454,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_the_server_may_hold_for_longer_and_not_for_ever() {
-        let pinned: Vec<_> = (0..50).map(|look| held(900 + look, 10)).collect();
+        let pinned: Vec<_> = (0..50).map(|look| held(900 + look, 1)).collect();
         assert_eq!(ends_after(&pinned), Some(30));
         assert!(
             held(900, 10).unwrap().is_pinned(LIMIT) && !held(900, 600).unwrap().is_pinned(LIMIT)

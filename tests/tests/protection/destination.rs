@@ -219,6 +219,7 @@ async fn a_destination_that_fails_over_is_gone_on_with() {
     worker.stop().await;
 }
 
+/// It notices when it has something to store.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_that_is_out_of_connections_is_waited_for() {
     let few = options().set("max_connections", "8").set("superuser_reserved_connections", "1");
@@ -228,17 +229,20 @@ async fn a_destination_that_is_out_of_connections_is_waited_for() {
     let mut crowd = Vec::new();
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE application_name = 'bemi-worker' AND datname = current_database()";
+    let mut ids: Vec<String> = Vec::new();
     eventually(SAID_WITHIN, "the worker to be locked out", async || {
         client.batch_execute(end).await.unwrap();
         while let Ok(client) = pair.changes.connect().await {
             crowd.push(client);
         }
+        let id = ids.len().to_string();
+        pair.tracked.sql(&format!("INSERT INTO t VALUES ({id})")).await;
+        ids.push(id);
         worker.stderr().contains("takes no connections now").then_some(())
     })
     .await;
-    pair.tracked.sql("INSERT INTO t VALUES (1)").await;
     drop(crowd);
-    eventually(STORED_WITHIN, "the change", async || (keys(&client).await == ["1"]).then_some(()))
+    eventually(STORED_WITHIN, "all changes", async || (keys(&client).await == ids).then_some(()))
         .await;
     worker.stop().await;
 }

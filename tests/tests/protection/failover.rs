@@ -149,7 +149,7 @@ async fn from_17_on_a_worker_goes_on_against_a_promoted_standby_with_nothing_los
     let rows = |rows: Vec<tokio_postgres::Row>| -> Vec<String> {
         rows.iter().map(|row| row.get(0)).collect()
     };
-    let there = rows(promoted.query("SELECT id::text FROM t ORDER BY id", &[]).await.unwrap());
+    let there = rows(promoted.query("SELECT t.id::text FROM t ORDER BY t.id", &[]).await.unwrap());
     let in_changes = "SELECT primary_key FROM changes ORDER BY primary_key::int8";
     assert_eq!(rows(stored.query(in_changes, &[]).await.unwrap()), there);
     assert_eq!(gaps(&stored).await, []);

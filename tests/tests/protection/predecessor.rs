@@ -15,7 +15,7 @@ SELECT pg_advisory_lock(4711)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_predecessor_that_is_stopped_in_its_last_commit_does_not_hold_up_its_successor() {
-    let pair = Pair::new(&options().set("wal_sender_timeout", "2s"), &options()).await;
+    let pair = Pair::new(&options().set("wal_sender_timeout", "10s"), &options()).await;
     let holder = pair.changes.connect().await.unwrap();
     let mut before = pair.run(&[]).await;
     holder.batch_execute(HOLD).await.unwrap();

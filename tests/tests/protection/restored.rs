@@ -63,7 +63,7 @@ async fn what_a_restored_destination_lacks_is_replayed_where_the_slot_still_has_
     pair.tracked.sql("INSERT INTO t VALUES (2)").await;
     // What it stores first may be a position alone.
     eventually(STORED_WITHIN, "the second change to be stored", async || {
-        let worker = pair.worker(&["run"]).env("BEMI_FAILPOINT", "before-acknowledge");
+        let worker = pair.worker(&["run"]).env("BEMI_FAILPOINT", "before-acknowledge:1");
         worker.spawn().wait(STORED_WITHIN).await;
         (pair.keys().await == ["1", "2"]).then_some(())
     })
