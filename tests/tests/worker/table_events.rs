@@ -327,7 +327,8 @@ async fn what_a_stranger_writes_stops_nothing() {
     }
     tracked.sql("SELECT pg_logical_emit_message(false, '_bemi_table', 'hello'); INSERT INTO t VALUES (1)").await;
     let output = tracked.store().await;
-    assert_eq!(output.stderr.matches("ignored a message about a table").count(), 5, "{output}");
+    // Once a minute is enough.
+    assert_eq!(output.stderr.matches("ignored a message about a table").count(), 1, "{output}");
     assert_eq!(events(&tracked).await, before);
     assert_eq!(tracked.count().await, 1);
 }

@@ -58,7 +58,7 @@ async fn it_works_on_the_oldest_and_the_newest_postgresql() {
     }
 }
 
-/// The roles of docs/operating.md: one that sets up and is a member of the owner, and one that runs and
+/// The roles of docs/guide/roles.md: one that sets up and is a member of the owner, and one that runs and
 /// owns nothing. Neither is a superuser.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_works_as_roles_that_may_do_little() {
@@ -77,20 +77,9 @@ async fn it_works_as_roles_that_may_do_little() {
         assert!(url.contains(role), "{url}");
         tracked.worker(arguments).env("DATABASE_URL", url).env("BEMI_CHANGES_SCHEMA", "audit")
     };
-    let setup = as_role("bemi", &["setup", "--all-tables", "--replica-identity", "full"]);
-    setup.run_to_end().await.assert_code(0);
-    tracked
-        .sql(
-            "GRANT USAGE ON SCHEMA bemi TO bemi_run; \
-             GRANT SELECT ON bemi.installation, bemi.settings, bemi.tracked_tables, \
-                 bemi.full_identity, bemi.column_rules TO bemi_run; \
-             GRANT USAGE ON SCHEMA bemi, audit TO bemi_run; \
-             GRANT SELECT, UPDATE ON bemi.checkpoint TO bemi_run; \
-             GRANT SELECT, INSERT, UPDATE ON bemi.gaps, bemi.table_events TO bemi_run; \
-             GRANT SELECT, INSERT ON bemi.quarantine TO bemi_run; \
-             GRANT INSERT ON audit.changes TO bemi_run",
-        )
-        .await;
+    let setup =
+        ["setup", "--all-tables", "--replica-identity", "full", "--grant-worker", "bemi_run"];
+    as_role("bemi", &setup).run_to_end().await.assert_code(0);
     tracked.sql("INSERT INTO t VALUES (1, 'x'); UPDATE t SET a = 'y'").await;
     as_role("bemi_run", &["run", "--once"]).run_to_end().await.assert_code(0);
     let stored: i64 =
