@@ -10,6 +10,7 @@ use super::statements::{BOUND_CONSTRAINT, attach, attach_new, drop_table, qualif
 use super::{LOCK_TIMEOUT, LOCK_TIMEOUT_SHORT};
 use crate::config::PartitionBy;
 use crate::error::WorkerError;
+use crate::setup::quoting::dollar_quoted;
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -233,10 +234,11 @@ async fn span(client: &Client, partition: &str) -> Result<Option<(Timestamp, Tim
 
 /// Fails where rows came in since it was seen to be empty.
 fn refuse_rows(partition: &str) -> String {
-    format!(
-        "DO $bemi$ BEGIN IF EXISTS (SELECT FROM {partition}) THEN RAISE EXCEPTION 'it has rows' \
-         USING ERRCODE = 'object_in_use'; END IF; END $bemi$"
-    )
+    let body = format!(
+        " BEGIN IF EXISTS (SELECT FROM {partition}) THEN RAISE EXCEPTION 'it has rows' \
+         USING ERRCODE = 'object_in_use'; END IF; END "
+    );
+    format!("DO {}", dollar_quoted(&body))
 }
 
 /// Whether trying again later may do.

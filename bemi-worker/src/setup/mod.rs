@@ -19,6 +19,7 @@ pub(crate) mod inspect;
 pub(crate) mod mend;
 mod options;
 pub(crate) mod plan;
+pub(crate) mod quoting;
 mod request_triggers;
 pub(crate) mod roles;
 pub(crate) mod rules;

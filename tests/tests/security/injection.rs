@@ -246,9 +246,15 @@ async fn round(seed: u64) {
             let found = tracked.client.query_one(&sql, &[&name, &key]).await.unwrap();
             assert!(found.get::<_, i64>(0) >= 1, "seed {seed}: {function}");
         }
-        let undo = "SELECT u.* FROM changes AS c CROSS JOIN LATERAL bemi.undo_sql(c.id) AS u \
-                    WHERE c.\"table\" = ";
-        tracked.sql(&format!("{undo}{}", literal(name))).await;
+        let sql = format!(
+            "SELECT u::text FROM {changes} AS c CROSS JOIN LATERAL bemi.undo_sql(c.id, reason => $3) AS u \
+             WHERE primary_key = $2 AND quote_ident(schema) || '.' || quote_ident(\"table\") = $1"
+        );
+        let undo = tracked.client.query(&sql, &[&name, &key, &reason]).await.unwrap();
+        assert!(!undo.is_empty(), "seed {seed}: {name} {key}");
+        let erase =
+            ["erase", "--columns", &table.column, "--reason", &reason, "--yes", "--table", name];
+        command(&[&erase[..], &[&format!("--key={key}")]].concat()).await.assert_code(0);
     }
     command(&["requests", "--wait", "0s"]).await;
     command(&["backfill", "--all-tables"]).await;

@@ -3,6 +3,8 @@
 use postgres_protocol::escape::escape_literal;
 use sha2::{Digest, Sha256};
 
+use crate::setup::quoting::dollar_quoted;
+
 /// A function or a view of the pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
@@ -50,7 +52,8 @@ impl Function {
             create: format!(
                 "CREATE OR REPLACE FUNCTION bemi.{name}{declaration}
 LANGUAGE {attributes} SET search_path = pg_catalog, pg_temp
-AS $bemi${body}$bemi$"
+AS {}",
+                dollar_quoted(body)
             ),
             comment,
             is_open,

@@ -8,8 +8,8 @@ use super::object::{Function, Object};
 pub(super) fn objects(changes: &str) -> Vec<Object> {
     let history = HISTORY_OF
         .body
-        .replace("{changes}", changes)
-        .replace("{of_record}", &sql_text::history_condition());
+        .replace("{of_record}", &sql_text::history_condition())
+        .replace("{changes}", changes);
     vec![
         TABLE_NAMED.over(changes),
         HISTORY_OF.with_body(&history),
