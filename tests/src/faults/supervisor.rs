@@ -107,11 +107,12 @@ impl Supervisor {
         });
     }
 
-    /// Tells the worker to stop.
+    /// Tells the worker to stop, once: being told again ends it at once.
     pub(super) fn stop(&self) {
         self.workers().with_main(|main| {
-            main.fate.is_told_to_stop = true;
-            main.worker.terminate();
+            if !std::mem::replace(&mut main.fate.is_told_to_stop, true) {
+                main.worker.terminate();
+            }
         });
     }
 

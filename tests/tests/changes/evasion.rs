@@ -1,6 +1,6 @@
 //! What somebody with rights in the database can do about the trail. The docs have the list; this proves it.
 
-use bemi_tests::{Tracked, shared_cluster};
+use bemi_tests::{Tracked, WORKER_ROLE, shared_cluster};
 use serde_json::json;
 use tokio_postgres::error::SqlState;
 
@@ -22,14 +22,15 @@ async fn who_may_write_may_say_any_context() {
         ))
         .await;
     assert_eq!(recorded(&tracked).await, [created("t", "1", json!({"id": 1})).by(forged)]);
-    // It can be taken from everybody; who is granted it can go on.
+    // It can be taken from everybody; who is granted it can go on, as the worker must, for its heartbeats.
     tracked
-        .sql(
+        .sql(&format!(
             "DO $$ DECLARE emit regprocedure; BEGIN \
                  FOR emit IN SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' LOOP \
                      EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', emit); \
-                 END LOOP; END $$",
-        )
+                     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO {WORKER_ROLE}', emit); \
+                 END LOOP; END $$"
+        ))
         .await;
     tracked.sql(&format!("SET ROLE {role}")).await;
     let refused = tracked.client.batch_execute(&emit(&json!({}))).await.unwrap_err();
