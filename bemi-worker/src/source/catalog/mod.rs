@@ -60,6 +60,8 @@ impl Catalog {
     ) -> Result<Self, WorkerError> {
         let rules = AppliedRules::read(&client, mask_key.as_ref()).await?;
         let failed = || WorkerError::database("prepare to read the catalog of the source");
+        // The server takes these questions for large ones, and compiling one takes longer than any answer.
+        client.batch_execute("SET jit = off").await.map_err(failed())?;
         let statements = Statements::prepare(&client).await.map_err(failed())?;
         let encoding = Encoding::read(&client).await.map_err(failed())?;
         Ok(Self {
